@@ -1,0 +1,25 @@
+"""Let torch's safe loading read the training checkpoints that mmengine writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+
+
+def allow_mmengine_checkpoints() -> None:
+    """Add what mmengine stores beside tensors (its log history) to torch's list of safe classes.
+
+    Since torch 2.6 ``torch.load`` builds only listed classes, and mmengine 0.10.7 then cannot test or resume
+    from its own checkpoints. The additions are plain data holders: a file that asks for anything else is
+    still refused, and ``weights_only`` stays on.
+    """
+    reconstruct: Callable[..., Any] = np.empty(0).__reduce__()[0]  # type: ignore[assignment]
+    scalar: Callable[..., Any] = np.float64(0).__reduce__()[0]  # type: ignore[assignment]
+    dtypes = {type(np.dtype(code)) for code in ('f8', 'f4', 'i8', 'i4', 'u1', '?')}
+    # Files written with NumPy 1 name the module without its underscore.
+    aliases = [(f, f'numpy.core.multiarray.{f.__name__}') for f in (reconstruct, scalar)]
+    torch.serialization.add_safe_globals([HistoryBuffer, np.ndarray, np.dtype, reconstruct, scalar, *dtypes, *aliases])

@@ -1,0 +1,107 @@
+"""HRFPN, the detection neck. Shape legend: B batch, C channels, h x w size of the finest map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+import torch.utils.checkpoint
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from hrnet_plugins.registry import MODELS
+
+_POOLINGS: dict[str, Callable[..., Tensor]] = {'avg': F.avg_pool2d, 'max': F.max_pool2d}
+
+
+@MODELS.register_module()
+class HRFPN(BaseModule):
+    """Feature pyramid of an HRNet: all branches at the finest size, one 1x1 convolution, then pooled levels.
+
+    Source: HRNetV2p of Sun et al., "High-Resolution Representations for Labeling Pixels and Regions"
+    (arXiv:1904.04514), section 2.2. State dict names are those of mmdet.
+
+    Args:
+        in_channels: Channels of each backbone map, finest first: the backbone's ``out_channels``.
+        out_channels: Channels of every level.
+        num_outs: Levels; level ``i`` is the fused map pooled by ``2**i``.
+        stride: Stride of each level's 3x3 convolution: 2 starts the pyramid at stride 8 instead of 4.
+        pooling: How levels are pooled.
+        with_cp: Recompute the convolutions in the backward pass: less memory, more time.
+        conv_cfg: mmcv convolution config; ``None`` means ``nn.Conv2d``.
+        norm_cfg: mmcv norm config for a norm after every convolution; ``None``, as published, means none.
+        init_cfg: mmengine initialisation; ``None`` means Caffe2's Xavier.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int = 256,
+        *,
+        num_outs: int = 5,
+        stride: int = 1,
+        pooling: Literal['avg', 'max'] = 'avg',
+        with_cp: bool = False,
+        conv_cfg: dict[str, Any] | None = None,
+        norm_cfg: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(init_cfg or dict(type='Caffe2Xavier', layer='Conv2d'))
+        if isinstance(in_channels, int) or not in_channels:
+            raise ValueError(
+                f"`in_channels` ({in_channels}) must list the channels of each map: backbone's out_channels"
+            )
+        if num_outs < 1:
+            raise ValueError(f'`num_outs` ({num_outs}) must be at least 1')
+        if stride not in (1, 2):
+            raise ValueError(f'`stride` ({stride}) must be 1 or 2')
+        if pooling not in _POOLINGS:
+            raise ValueError(f"`pooling` ({pooling!r}) must be 'avg' or 'max'")
+        self.in_channels = tuple(in_channels)
+        self.out_channels = (out_channels,) * num_outs
+        self.pooling = pooling
+        self.with_cp = with_cp
+        common = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
+        self.reduction_conv = ConvModule(sum(in_channels), out_channels, 1, **common)
+        self.fpn_convs = nn.ModuleList(
+            ConvModule(out_channels, out_channels, 3, stride=stride, padding=1, **common) for _ in range(num_outs)
+        )
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Maps (B, in_channels[i], h_i, w_i), finest first -> ``num_outs`` maps (B, out_channels, ., .).
+
+        Level ``i`` has ``max(h // 2**i, 1)`` rows before its strided convolution.
+
+        Raises:
+            ValueError: If the maps do not have ``in_channels``.
+        """
+        found = tuple(x.shape[1] for x in feats)
+        if found != self.in_channels:
+            raise ValueError(
+                f'`in_channels` ({self.in_channels}) does not fit the maps received, of {found} channels: '
+                "pass the backbone's out_channels"
+            )
+        fused = self._run(self.reduction_conv, self._concat(feats))  # (B, C, h, w)
+        return tuple(self._run(conv, self._pool(fused, i)) for i, conv in enumerate(self.fpn_convs))
+
+    def _concat(self, feats: Sequence[Tensor]) -> Tensor:
+        size = feats[0].shape[2:]
+        coarser = (F.interpolate(x, size=size, mode='bilinear', align_corners=False) for x in feats[1:])
+        return torch.cat([feats[0], *coarser], dim=1)
+
+    def _pool(self, x: Tensor, level: int) -> Tensor:
+        if level == 0:
+            return x
+        kernel = [min(2**level, side) for side in x.shape[2:]]
+        return _POOLINGS[self.pooling](x, kernel, kernel)
+
+    def _run(self, layer: nn.Module, x: Tensor) -> Tensor:
+        if self.with_cp and x.requires_grad:
+            return torch.utils.checkpoint.checkpoint(layer, x, use_reentrant=False)
+        return layer(x)

@@ -1,0 +1,14 @@
+"""Child registries of mmengine's. A config reaches their members as ``type='hrnet_plugins.HRNet'``.
+
+mmengine imports this module when it meets the scope ``hrnet_plugins``, whatever the default scope, and the
+``locations`` when it first looks a name up: no ``custom_imports`` are needed.
+"""
+
+from mmengine import MODELS as MMENGINE_MODELS
+from mmengine import Registry
+
+from hrnet_plugins.checkpoints import allow_mmengine_checkpoints
+
+MODELS = Registry('model', parent=MMENGINE_MODELS, scope='hrnet_plugins', locations=['hrnet_plugins.models'])
+
+allow_mmengine_checkpoints()

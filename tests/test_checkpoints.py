@@ -1,0 +1,47 @@
+"""mmengine's own checkpoints load with torch's safe loading on; anything else in a file is still refused."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+WRITE = """
+import sys, numpy as np, torch
+from mmengine.logging import HistoryBuffer
+history = HistoryBuffer()
+for i in range(3):
+    history.update(np.float64(i) if i else 0.5)
+torch.save(dict(state_dict={}, message_hub=dict(log_scalars={'loss': history}), n=np.int64(3), f=np.float32(1)), sys.argv[1])
+"""
+READ = """
+import sys, hrnet_plugins.registry
+from mmengine.runner.checkpoint import _load_checkpoint
+loaded = _load_checkpoint(sys.argv[1], map_location='cpu')
+assert loaded['message_hub']['log_scalars']['loss'].current() == 2 and loaded['n'] == 3
+"""
+
+
+def test_log_history_loads(tmp_path):
+    path = tmp_path / 'epoch_1.pth'
+    for code in (WRITE, READ):
+        subprocess.run([sys.executable, '-W', 'ignore', '-c', code, path], check=True)
+
+
+class Payload:
+    """What unpickling must never run."""
+
+    def __reduce__(self):
+        return exec, ('raise SystemExit("payload ran")',)
+
+
+@pytest.mark.parametrize('what', [Payload(), np.random.default_rng])
+def test_strangers_files_stay_refused(tmp_path, what):
+    import hrnet_plugins.registry  # noqa: F401, PLC0415, it adds to the safe classes
+
+    path = tmp_path / 'stranger.pth'
+    torch.save(dict(state_dict={}, meta=what), path)
+    with pytest.raises(pickle.UnpicklingError, match='Weights only load failed'):
+        torch.load(path)
