@@ -1,0 +1,182 @@
+"""Put our classes behind upstream's names: importing this module makes ``type='HRNet'`` ours, in every framework.
+
+``custom_imports = dict(imports=['hrnet_plugins.dropin'])`` in anybody's config swaps the backbone and the neck
+and changes nothing else: each framework keeps its own argument names and defaults, collected in the classes
+below, so the same config trains the same numbers. Two arguments differ on purpose: ``zero_init_residual``
+works (mmdet and mmseg never read it), and sizes that upstream cannot resize exactly work, too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hrnet_plugins.models import HRFPN, HRNet
+
+InitCfg = dict[str, Any] | list[dict[str, Any]] | None
+
+
+class MMDetHRNet(HRNet):
+    """``HRNet`` with mmdet's arguments and defaults: nearest upsampling, ``norm_eval=True``."""
+
+    def __init__(
+        self,
+        extra: Mapping[str, Any],
+        in_channels: int = 3,
+        conv_cfg: dict[str, Any] | None = None,
+        norm_cfg: dict[str, Any] | None = None,
+        norm_eval: bool = True,
+        with_cp: bool = False,
+        zero_init_residual: bool = False,
+        multiscale_output: bool = True,
+        pretrained: str | None = None,
+        init_cfg: InitCfg = None,
+    ) -> None:
+        super().__init__(
+            extra,
+            in_channels=in_channels,
+            conv_cfg=conv_cfg,
+            norm_cfg=norm_cfg,
+            norm_eval=norm_eval,
+            with_cp=with_cp,
+            zero_init_residual=zero_init_residual,
+            multiscale_output=multiscale_output,
+            init_cfg=_init_cfg(pretrained, init_cfg),
+        )
+
+
+class MMSegHRNet(HRNet):
+    """``HRNet`` with mmseg's arguments and defaults: bilinear upsampling, ``align_corners=False``."""
+
+    def __init__(
+        self,
+        extra: Mapping[str, Any],
+        in_channels: int = 3,
+        conv_cfg: dict[str, Any] | None = None,
+        norm_cfg: dict[str, Any] | None = None,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        frozen_stages: int = -1,
+        zero_init_residual: bool = False,
+        multiscale_output: bool = True,
+        pretrained: str | None = None,
+        init_cfg: InitCfg = None,
+    ) -> None:
+        super().__init__(
+            extra,
+            in_channels=in_channels,
+            upsample='bilinear',
+            align_corners=False,
+            conv_cfg=conv_cfg,
+            norm_cfg=norm_cfg,
+            norm_eval=norm_eval,
+            with_cp=with_cp,
+            frozen_stages=frozen_stages,
+            zero_init_residual=zero_init_residual,
+            multiscale_output=multiscale_output,
+            init_cfg=_init_cfg(pretrained, init_cfg),
+        )
+
+
+class MMPretrainHRNet(HRNet):
+    """``HRNet`` with mmpretrain's arguments and defaults: a name or ``extra``, nearest upsampling."""
+
+    def __init__(
+        self,
+        arch: str = 'w32',
+        extra: Mapping[str, Any] | None = None,
+        in_channels: int = 3,
+        conv_cfg: dict[str, Any] | None = None,
+        norm_cfg: dict[str, Any] | None = None,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        zero_init_residual: bool = False,
+        multiscale_output: bool = True,
+        init_cfg: InitCfg = None,
+    ) -> None:
+        super().__init__(
+            arch if extra is None else extra,
+            in_channels=in_channels,
+            conv_cfg=conv_cfg,
+            norm_cfg=norm_cfg,
+            norm_eval=norm_eval,
+            with_cp=with_cp,
+            zero_init_residual=zero_init_residual,
+            multiscale_output=multiscale_output,
+            init_cfg=init_cfg,
+        )
+
+
+class MMDetHRFPN(HRFPN):
+    """``HRFPN`` with mmdet's arguments; its ``norm_cfg``, which mmdet accepts and never reads, warns."""
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int,
+        num_outs: int = 5,
+        pooling_type: str = 'AVG',
+        conv_cfg: dict[str, Any] | None = None,
+        norm_cfg: dict[str, Any] | None = None,
+        with_cp: bool = False,
+        stride: int = 1,
+        init_cfg: InitCfg = None,
+    ) -> None:
+        if norm_cfg is not None:
+            warnings.warn(
+                f"`norm_cfg` ({norm_cfg}) is not used by mmdet's HRFPN, so not here: for norms in the neck write "
+                "type='hrnet_plugins.HRFPN'",
+                stacklevel=2,
+            )
+        super().__init__(
+            in_channels,
+            out_channels,
+            num_outs=num_outs,
+            stride=stride,
+            pooling='max' if pooling_type == 'MAX' else 'avg',
+            with_cp=with_cp,
+            conv_cfg=conv_cfg,
+            init_cfg=init_cfg,
+        )
+
+
+def _init_cfg(pretrained: str | None, init_cfg: InitCfg) -> InitCfg:
+    if pretrained is None:
+        return init_cfg
+    if init_cfg is not None:
+        raise ValueError(f'`pretrained` ({pretrained}) and `init_cfg` ({init_cfg}) exclude each other: keep `init_cfg`')
+    return dict(type='Pretrained', checkpoint=pretrained)
+
+
+_REPLACEMENTS: dict[str, dict[str, type]] = {
+    'mmdet': {'HRNet': MMDetHRNet, 'HRFPN': MMDetHRFPN},
+    'mmseg': {'HRNet': MMSegHRNet},
+    'mmpretrain': {'HRNet': MMPretrainHRNet},
+}
+
+
+def register() -> tuple[str, ...]:
+    """Replace upstream's classes in the registry of each installed framework; return the frameworks reached.
+
+    A framework that is installed but fails to import is left alone, with a warning.
+    """
+    reached = []
+    for framework, classes in _REPLACEMENTS.items():
+        if importlib.util.find_spec(framework) is None:
+            continue
+        try:
+            importlib.import_module(f'{framework}.models')
+            registry = importlib.import_module(f'{framework}.registry').MODELS
+        except Exception as error:
+            warnings.warn(f'{framework} is installed but does not import, its HRNet stays: {error}', stacklevel=2)
+            continue
+        for name, cls in classes.items():
+            registry.register_module(name=name, module=cls, force=True)
+        reached.append(framework)
+    return tuple(reached)
+
+
+register()

@@ -1,0 +1,77 @@
+"""Somebody else's config: our backbone by name, and our backbone behind upstream's name."""
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from support import assert_equal, fill, image
+
+from hrnet_plugins.recipes import framework_tool
+
+MMDET_CONFIGS = framework_tool('mmdet', 'test').parents[1] / 'configs' / 'hrnet'
+
+CONFIGS = {
+    'mmdet': 'hrnet/faster-rcnn_hrnetv2p-w18-1x_coco.py',
+    'mmseg': 'hrnet/fcn_hr18_4xb2-40k_cityscapes-512x1024.py',
+    'mmpretrain': 'hrnet/hrnet-w18_4xb32_in1k.py',
+}
+
+SCRIPT = """
+import sys, torch, warnings
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+sys.path.insert(0, {tests!r})
+from support import fill, image
+cfg = Config.fromfile({config!r})
+if {dropin}:
+    cfg.custom_imports = dict(imports=['hrnet_plugins.dropin'])
+    from mmengine.utils import import_modules_from_strings
+    import_modules_from_strings(**cfg.custom_imports)
+init_default_scope({framework!r})
+cfg.model.backbone.init_cfg = None
+backbone = fill(MODELS.build(cfg.model.backbone)).eval()
+outs = list(backbone(image((1, 3, 64, 96))))
+if cfg.model.get('neck') and cfg.model.neck['type'] == 'HRFPN':
+    neck = fill(MODELS.build(cfg.model.neck)).eval()
+    outs += neck(outs)
+    assert type(neck).__module__.startswith('hrnet_plugins') == {dropin}
+assert type(backbone).__module__.startswith('hrnet_plugins') == {dropin}
+torch.save([out.detach() for out in outs], {out!r})
+"""
+
+
+@pytest.mark.parametrize('framework', CONFIGS)
+def test_shipped_config_with_nothing_but_the_import(framework, tmp_path):
+    config = framework_tool(framework, 'test').parents[1] / 'configs' / CONFIGS[framework]
+    outs = []
+    for dropin in (False, True):
+        out = tmp_path / f'{dropin}.pth'
+        script = SCRIPT.format(
+            tests=str(Path(__file__).parent), config=str(config), dropin=dropin, framework=framework, out=str(out)
+        )
+        subprocess.run([sys.executable, '-W', 'ignore', '-c', script], check=True, capture_output=True, timeout=300)
+        outs.append(torch.load(out))
+    for ours, theirs in zip(outs[1], outs[0], strict=True):
+        assert_equal(ours, theirs)
+
+
+def test_shipped_config_with_the_type_changed():
+    from mmdet.registry import MODELS  # noqa: PLC0415
+
+    cfg = Config.fromfile(MMDET_CONFIGS / 'faster-rcnn_hrnetv2p-w32-1x_coco.py').model.backbone
+    cfg.init_cfg = None
+    init_default_scope('mmdet')
+    theirs = fill(MODELS.build(cfg)).eval()
+    cfg = cfg.copy()
+    cfg.type = 'hrnet_plugins.HRNet'
+    cfg.arch = cfg.pop('extra')
+    ours = fill(MODELS.build(cfg)).eval()
+    assert type(ours).__module__ == 'hrnet_plugins.models.hrnet'
+    x = image((1, 3, 64, 64))
+    for a, b in zip(ours(x), theirs(x), strict=True):
+        assert_equal(a, b)
