@@ -1,0 +1,22 @@
+# make demo     train and test a small HRNet detector on handwritten digits, with pictures
+# make test     the quick tests; ARGS are pytest's, as in make test ARGS="-m slow"
+# Each target sets up what it needs; STACK=openmmlab picks the other stack.
+STACK ?= onedl
+VENV ?= $(if $(filter onedl,$(STACK)),.venv,.venv-$(STACK))
+DEMO ?= work_dirs/demo
+ARGS ?=
+PATH := $(abspath $(VENV))/bin:$(PATH)
+
+.PHONY: setup demo test lint
+
+setup:
+	@requirements/setup.sh $(STACK) $(VENV)
+
+demo: setup
+	python projects/digits/demo.py $(DEMO) $(ARGS)
+
+test: setup
+	python -m pytest $(ARGS)
+
+lint: setup
+	ruff check . && ruff format --check . && mypy
