@@ -1,0 +1,77 @@
+"""The ``hrnet-plugins`` command: recipes by name, run by mim and the frameworks' own tools."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from hrnet_plugins import __version__
+from hrnet_plugins.recipes import distribution_of, framework_of, recipe_path, recipes
+
+_PASS_ON = dict(ignore_unknown_options=True, allow_interspersed_args=False, help_option_names=['--help'])
+
+
+@click.group(context_settings=dict(help_option_names=['-h', '--help']))
+@click.version_option(__version__)
+def main() -> None:
+    """HRNet for mmdet, mmseg and mmpretrain."""
+
+
+@main.command('list')
+@click.argument('words', nargs=-1)
+def list_recipes(words: tuple[str, ...]) -> None:
+    """List the recipes whose names contain all WORDS."""
+    table = Table('recipe', 'task', box=None)
+    for name, path in recipes().items():
+        if all(word in name for word in words):
+            table.add_row(name, path.parents[1].name)
+    Console(soft_wrap=True).print(table)
+
+
+@main.command()
+@click.argument('recipe')
+def path(recipe: str) -> None:
+    """Print the path of RECIPE, for use in a config's _base_ or by other tools."""
+    click.echo(_path(recipe))
+
+
+@main.command(context_settings=_PASS_ON)
+@click.argument('recipe')
+@click.argument('options', nargs=-1, type=click.UNPROCESSED)
+def train(recipe: str, options: tuple[str, ...]) -> None:
+    """Train RECIPE, a name or a path; OPTIONS are those of mim train and of the framework's train tool."""
+    _mim('train', recipe, options)
+
+
+@main.command(context_settings=_PASS_ON)
+@click.argument('recipe')
+@click.argument('checkpoint')
+@click.argument('options', nargs=-1, type=click.UNPROCESSED)
+def test(recipe: str, checkpoint: str, options: tuple[str, ...]) -> None:
+    """Test CHECKPOINT with RECIPE; OPTIONS are those of mim test and of the framework's test tool."""
+    _mim('test', recipe, ('--checkpoint', checkpoint, *options))
+
+
+def _path(recipe: str) -> str:
+    try:
+        return str(recipe_path(recipe))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _mim(command: str, recipe: str, options: tuple[str, ...]) -> None:
+    config = recipe_path(_path(recipe))
+    try:
+        package = distribution_of(framework_of(config))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    done = subprocess.run([sys.executable, '-m', 'mim', command, package, str(config), *options], check=False)
+    sys.exit(done.returncode)
+
+
+if __name__ == '__main__':
+    main()
