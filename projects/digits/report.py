@@ -1,0 +1,86 @@
+"""Pictures of a finished detector: predictions beside ground truth, and the curves of its training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use('Agg')
+import cv2
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+SCORE = 0.5
+COLOURS = plt.get_cmap('tab10').colors
+
+
+def draw_predictions(predictions: list[dict[str, Any]], annotations: Path, images: Path, out: Path) -> None:
+    """Save a grid of scenes: the ground truth of each, and beside it the predictions scored 0.5 or more.
+
+    Args:
+        predictions: What mmdet's test tool dumps with ``--out``.
+        annotations: The COCO file of the scenes.
+        images: The folder of the scenes.
+        out: The PNG to write.
+    """
+    coco = json.loads(annotations.read_text())
+    truth: dict[int, list[dict[str, Any]]] = {}
+    for annotation in coco['annotations']:
+        truth.setdefault(annotation['image_id'], []).append(annotation)
+    names = {image['id']: image['file_name'] for image in coco['images']}
+    shown = predictions[:: max(1, len(predictions) // 12)][:12]
+    figure, axes = plt.subplots(4, 6, figsize=(15, 10.6), layout='constrained')
+    for i, prediction in enumerate(shown):
+        image = cv2.imread(str(images / names[prediction['img_id']]))[..., ::-1]
+        row, column = divmod(i, 3)
+        left, right = axes[row, 2 * column], axes[row, 2 * column + 1]
+        for ax, title in ((left, 'ground truth'), (right, f'predicted, score >= {SCORE}')):
+            ax.imshow(image)
+            ax.set_title(title, fontsize=9)
+            ax.axis('off')
+        for annotation in truth.get(prediction['img_id'], []):
+            x, y, width, height = annotation['bbox']
+            _box(left, (x, y, x + width, y + height), annotation['category_id'] - 1, '')
+        found = prediction['pred_instances']
+        for box, label, score in zip(found['bboxes'], found['labels'], found['scores']):
+            if score >= SCORE:
+                _box(right, box.tolist(), int(label), f' {score:.2f}')
+    figure.savefig(out, dpi=100)
+    plt.close(figure)
+
+
+def _box(ax: Axes, box: Any, label: int, note: str) -> None:
+    x1, y1, x2, y2 = box
+    colour = COLOURS[label]
+    ax.add_patch(plt.Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1.5))
+    ax.text(
+        x1, y1 - 1, f'{label}{note}', fontsize=8, color='white', va='bottom', bbox=dict(facecolor=colour, lw=0, pad=1)
+    )
+
+
+def draw_curves(scalars: Path, out: Path) -> None:
+    """Save the training loss by iteration and the validation mAP by epoch.
+
+    Args:
+        scalars: The ``vis_data/scalars.json`` that mmengine writes, a JSON object a line.
+        out: The PNG to write.
+    """
+    lines = [json.loads(line) for line in scalars.read_text().splitlines()]
+    train = [line for line in lines if 'loss' in line]
+    val = [line for line in lines if 'coco/bbox_mAP' in line]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout='constrained')
+    for key in sorted({key for line in train for key in line if 'loss' in key}):
+        left.plot(
+            [line['step'] for line in train], [line[key] for line in train], label=key, lw=2 if key == 'loss' else 1
+        )
+    left.set(xlabel='iteration', ylabel='loss', title='Training loss', ylim=(0, None))
+    left.legend()
+    for key, name in (('coco/bbox_mAP', 'mAP'), ('coco/bbox_mAP_50', 'AP50'), ('coco/bbox_mAP_75', 'AP75')):
+        right.plot([line['step'] for line in val], [line[key] for line in val], marker='o', label=name)
+    right.set(xlabel='epoch', ylabel='box average precision', title='Validation', ylim=(0, 1))
+    right.legend()
+    figure.savefig(out, dpi=100)
+    plt.close(figure)

@@ -1,0 +1,21 @@
+"""Shared fixtures."""
+
+import pytest
+from support import ROOT
+
+from projects.digits.data import build
+
+
+@pytest.fixture(scope='session')
+def digits(tmp_path_factory):
+    """A folder to run in, with the digits dataset in ``data/digits`` as the digits recipes expect it."""
+    folder = tmp_path_factory.mktemp('digits')
+    (folder / 'data').mkdir()
+    build(folder / 'data' / 'digits')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def digits_recipe():
+    """The recipe that the demo trains."""
+    return ROOT / 'projects' / 'digits' / 'faster-rcnn_hrnetv2p-w18-small-v1_6e_digits.py'

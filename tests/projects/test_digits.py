@@ -1,0 +1,91 @@
+"""The digits dataset keeps its promises, and the demo reaches its score."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from support import ROOT
+
+from projects.digits import data
+
+
+def test_no_digit_and_no_background_in_both_splits():
+    train, val = data.splits()
+    assert len(train.digits) + len(val.digits) == 1797
+    assert set(val.labels) == set(range(10))
+    seen = {digit.tobytes() for digit in train.digits}
+    assert not any(digit.tobytes() in seen for digit in val.digits)
+    for a, b in zip(train.photos, val.photos, strict=True):
+        assert a.shape[1] + b.shape[1] == 640
+
+
+def test_scenes_are_the_same_every_time():
+    first, second = ([data.make_scene(split) for split in data.splits() for _ in range(3)] for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        assert np.array_equal(a.image, b.image)
+        assert a.annotations == b.annotations
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_boxes_polygons_and_label_maps_agree(digits, split):
+    root = digits / 'data' / 'digits'
+    coco = json.loads((root / 'annotations' / f'{split}.json').read_text())
+    assert len(coco['images']) == data.SCENES[split]
+    by_image = {}
+    for annotation in coco['annotations']:
+        by_image.setdefault(annotation['image_id'], []).append(annotation)
+    for image in coco['images'][:20]:
+        labels = cv2.imread(str(root / 'semantic' / split / image['file_name']), cv2.IMREAD_UNCHANGED)
+        assert cv2.imread(str(root / split / image['file_name'])).shape == (160, 160, 3)
+        covered = np.zeros_like(labels)
+        for annotation in by_image[image['id']]:
+            mask = np.zeros_like(labels)
+            for polygon in annotation['segmentation']:
+                cv2.fillPoly(mask, [np.array(polygon).reshape(-1, 2)], 1)
+            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            x, y, width, height = annotation['bbox']
+            assert (x, y) == (columns[0], rows[0])
+            assert (x + width, y + height) == (columns[-1] + 1, rows[-1] + 1)
+            inside = labels[(mask > 0) & (labels > 0)]
+            assert set(inside) == {annotation['category_id']}
+            assert (labels == annotation['category_id'])[y : y + height, x : x + width].sum() >= annotation['area']
+            covered |= mask
+        assert not labels[covered == 0].any()
+
+
+def test_classification_folders(digits):
+    root = digits / 'data' / 'digits' / 'classification'
+    assert len(list(root.glob('train/*/*.png'))) == 1797 - data.VAL_DIGITS
+    assert len(list(root.glob('val/*/*.png'))) == data.VAL_DIGITS
+    assert {path.name for path in root.glob('val/*')} == set('0123456789')
+
+
+def test_interrupted_build_leaves_no_dataset(tmp_path, monkeypatch):
+    def full(path, pixels):
+        raise OSError('disk full')
+
+    monkeypatch.setattr(data, '_write', full)
+    with pytest.raises(OSError, match='disk full'):
+        data.build(tmp_path / 'digits')
+    assert not (tmp_path / 'digits').exists()
+    monkeypatch.undo()
+    assert len(list(data.build(tmp_path / 'digits').glob('val/*.png'))) == 100
+
+
+@pytest.mark.slow
+def test_demo_reaches_its_score(tmp_path):
+    command = [sys.executable, ROOT / 'projects' / 'digits' / 'demo.py', tmp_path / 'demo']
+    done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    metrics = json.loads((tmp_path / 'demo' / 'metrics.json').read_text())
+    assert metrics['coco/bbox_mAP'] >= 0.75
+    assert metrics['coco/bbox_mAP_50'] >= 0.95
+    last = done.stdout.strip().splitlines()[-2:]
+    assert f'bbox mAP {metrics["coco/bbox_mAP"]:.3f}' in last[0]
+    for name in ('predictions.png', 'curves.png'):
+        assert name in last[1]
+        picture = cv2.imread(str(tmp_path / 'demo' / name))
+        assert picture.std() > 10, 'not blank'
