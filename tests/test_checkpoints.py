@@ -14,7 +14,8 @@ from mmengine.logging import HistoryBuffer
 history = HistoryBuffer()
 for i in range(3):
     history.update(np.float64(i) if i else 0.5)
-torch.save(dict(state_dict={}, message_hub=dict(log_scalars={'loss': history}), n=np.int64(3), f=np.float32(1)), sys.argv[1])
+hub = dict(log_scalars={'loss': history})
+torch.save(dict(state_dict={}, message_hub=hub, n=np.int64(3), f=np.float32(1)), sys.argv[1])
 """
 READ = """
 import sys, hrnet_plugins.registry

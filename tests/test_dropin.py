@@ -2,14 +2,13 @@
 
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from support import assert_equal, fill, image
+from support import TINY, assert_equal, extra_of, fill, image
 
 from hrnet_plugins.recipes import framework_tool
 
@@ -34,9 +33,10 @@ if {dropin}:
     import_modules_from_strings(**cfg.custom_imports)
 init_default_scope({framework!r})
 cfg.model.backbone.init_cfg = None
-backbone = fill(MODELS.build(cfg.model.backbone)).eval()
+backbone = fill(MODELS.build(cfg.model.backbone))
+backbone.eval()
 outs = list(backbone(image((1, 3, 64, 96))))
-if cfg.model.get('neck') and cfg.model.neck['type'] == 'HRFPN':
+if {framework!r} == 'mmdet':
     neck = fill(MODELS.build(cfg.model.neck)).eval()
     outs += neck(outs)
     assert type(neck).__module__.startswith('hrnet_plugins') == {dropin}
@@ -66,12 +66,40 @@ def test_shipped_config_with_the_type_changed():
     cfg = Config.fromfile(MMDET_CONFIGS / 'faster-rcnn_hrnetv2p-w32-1x_coco.py').model.backbone
     cfg.init_cfg = None
     init_default_scope('mmdet')
-    theirs = fill(MODELS.build(cfg)).eval()
-    cfg = cfg.copy()
+    theirs = fill(MODELS.build(cfg))
+    theirs.eval()
     cfg.type = 'hrnet_plugins.HRNet'
-    cfg.arch = cfg.pop('extra')
     ours = fill(MODELS.build(cfg)).eval()
     assert type(ours).__module__ == 'hrnet_plugins.models.hrnet'
     x = image((1, 3, 64, 64))
     for a, b in zip(ours(x), theirs(x), strict=True):
         assert_equal(a, b)
+
+
+def test_defaults_are_each_frameworks():
+    from hrnet_plugins import dropin  # noqa: PLC0415
+
+    extra = extra_of(TINY)
+    built = [cls(extra=extra) for cls in (dropin.MMDetHRNet, dropin.MMSegHRNet, dropin.MMPretrainHRNet)]
+    assert [model.norm_eval for model in built] == [True, False, False]
+    assert [model.stage2[0].upsample for model in built] == ['nearest', 'bilinear', 'nearest']
+    assert dropin.MMDetHRNet(extra, pretrained='a.pth').init_cfg == dict(type='Pretrained', checkpoint='a.pth')
+    with pytest.raises(ValueError, match='`pretrained` .* and `init_cfg` .* exclude each other'):
+        dropin.MMDetHRNet(extra, pretrained='a.pth', init_cfg=dict(type='Pretrained', checkpoint='b.pth'))
+    with pytest.warns(UserWarning, match='`norm_cfg` .* is not used'):
+        assert not hasattr(dropin.MMDetHRFPN([4, 8], 8, norm_cfg=dict(type='BN')).reduction_conv, 'bn')
+
+
+def test_a_framework_that_does_not_import_is_left_alone(monkeypatch):
+    from hrnet_plugins import dropin  # noqa: PLC0415
+
+    real = dropin.importlib.import_module
+
+    def broken(name):
+        if name == 'mmseg.models':
+            raise AssertionError('MMCV is too new')
+        return real(name)
+
+    monkeypatch.setattr(dropin.importlib, 'import_module', broken)
+    with pytest.warns(UserWarning, match='mmseg is installed but does not import.*MMCV is too new'):
+        assert dropin.register() == ('mmdet', 'mmpretrain')

@@ -117,8 +117,8 @@ class HRNet(BaseModule):
     arXiv:1908.07919), sections 3.1 to 3.3. State dict names are the published ones.
 
     Args:
-        arch: A name of ``hrnet_plugins.ARCHS``, an ``HRNetArch``, or the ``extra`` dictionary of mmdet, mmseg
-            and mmpretrain configs.
+        arch: A name of ``hrnet_plugins.ARCHS``, an ``HRNetArch``, or a dictionary like ``extra``.
+        extra: The architecture as mmdet, mmseg and mmpretrain configs write it, instead of ``arch``.
         in_channels: Channels of the input image.
         out_indices: Branches to return, 0 the finest; ``None`` returns all.
         upsample: Interpolation inside the exchanges: ``'nearest'`` (ImageNet and detection models) or
@@ -147,6 +147,7 @@ class HRNet(BaseModule):
         self,
         arch: str | HRNetArch | Mapping[str, Any] = 'w32',
         *,
+        extra: Mapping[str, Any] | None = None,
         in_channels: int = 3,
         out_indices: Sequence[int] | None = None,
         upsample: Literal['nearest', 'bilinear'] = 'nearest',
@@ -161,7 +162,9 @@ class HRNet(BaseModule):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg or _DEFAULT_INIT)
-        self.arch = HRNetArch.of(arch)
+        if extra is not None and arch != 'w32':
+            raise ValueError(f'`arch` ({arch!r}) and `extra` both name an architecture: keep one')
+        self.arch = HRNetArch.of(arch if extra is None else extra)
         if upsample not in ('nearest', 'bilinear'):
             raise ValueError(f"`upsample` ({upsample!r}) must be 'nearest' or 'bilinear'")
         if upsample == 'nearest' and align_corners is not None:
