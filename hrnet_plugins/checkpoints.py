@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
+
+_STATISTICS = ('min', 'max', 'current', 'mean')
 
 
 def allow_mmengine_checkpoints() -> None:
@@ -17,9 +20,18 @@ def allow_mmengine_checkpoints() -> None:
     from its own checkpoints. The additions are plain data holders: a file that asks for anything else is
     still refused, and ``weights_only`` stays on.
     """
-    reconstruct: Callable[..., Any] = np.empty(0).__reduce__()[0]  # type: ignore[assignment]
-    scalar: Callable[..., Any] = np.float64(0).__reduce__()[0]  # type: ignore[assignment]
+    reconstruct: Callable[..., Any] = np.empty(0).__reduce__()[0]  # type: ignore[assignment]  # typed as a string
+    scalar: Callable[..., Any] = np.float64(0).__reduce__()[0]  # type: ignore[assignment]  # typed as a string
     dtypes = {type(np.dtype(code)) for code in ('f8', 'f4', 'i8', 'i4', 'u1', '?')}
     # Files written with NumPy 1 name the module without its underscore.
-    aliases = [(f, f'numpy.core.multiarray.{f.__name__}') for f in (reconstruct, scalar)]
-    torch.serialization.add_safe_globals([HistoryBuffer, np.ndarray, np.dtype, reconstruct, scalar, *dtypes, *aliases])
+    aliases = [(function, f'numpy.core.multiarray.{function.__name__}') for function in (reconstruct, scalar)]
+    torch.serialization.add_safe_globals(
+        [HistoryBuffer, np.ndarray, np.dtype, reconstruct, scalar, *dtypes, *aliases, (_statistic, 'builtins.getattr')]
+    )
+
+
+def _statistic(owner: Any, name: str) -> Callable[..., Any]:
+    """Stand in for the ``getattr`` through which a pickled log history names its own four methods."""
+    if owner is not HistoryBuffer or name not in _STATISTICS:
+        raise pickle.UnpicklingError(f'Weights only load failed: getattr({owner!r}, {name!r}) is not allowed')
+    return getattr(HistoryBuffer, name)

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import HistoryBuffer
 
 WRITE = """
 import sys, numpy as np, torch
@@ -38,7 +39,21 @@ class Payload:
         return exec, ('raise SystemExit("payload ran")',)
 
 
-@pytest.mark.parametrize('what', [Payload(), np.random.default_rng])
+class Attribute:
+    """``getattr`` on a listed class: the log history needs it for its own methods, and nothing more may pass."""
+
+    def __init__(self, owner, name):
+        self.owner, self.name = owner, name
+
+    def __reduce__(self):
+        return getattr, (self.owner, self.name)
+
+
+@pytest.mark.parametrize(
+    'what',
+    [Payload(), np.random.default_rng, Attribute(HistoryBuffer, '__init__'), Attribute(np.ndarray, 'tofile')],
+    ids=['payload', 'function', 'other attribute', 'attribute of another class'],
+)
 def test_strangers_files_stay_refused(tmp_path, what):
     import hrnet_plugins.registry  # noqa: F401, PLC0415, it adds to the safe classes
 
