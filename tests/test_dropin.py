@@ -86,7 +86,7 @@ def test_defaults_are_each_frameworks():
     assert dropin.MMDetHRNet(extra, pretrained='a.pth').init_cfg == dict(type='Pretrained', checkpoint='a.pth')
     with pytest.raises(ValueError, match='`pretrained` .* and `init_cfg` .* exclude each other'):
         dropin.MMDetHRNet(extra, pretrained='a.pth', init_cfg=dict(type='Pretrained', checkpoint='b.pth'))
-    with pytest.warns(UserWarning, match='`norm_cfg` .* is not used'):
+    with pytest.warns(UserWarning, match=r'`norm_cfg` .* is not used'):
         assert not hasattr(dropin.MMDetHRFPN([4, 8], 8, norm_cfg=dict(type='BN')).reduction_conv, 'bn')
 
 
