@@ -1,6 +1,7 @@
 """The network's parts. They need torch, mmengine and mmcv (mmcv-lite suffices), and no framework."""
 
+from hrnet_plugins.models.hr_fuse import HRFuseScales
 from hrnet_plugins.models.hrfpn import HRFPN
 from hrnet_plugins.models.hrnet import HRModule, HRNet
 
-__all__ = ['HRFPN', 'HRModule', 'HRNet']
+__all__ = ['HRFPN', 'HRFuseScales', 'HRModule', 'HRNet']

@@ -1,0 +1,100 @@
+"""The classification head's fusion. Shape legend: B batch, C channels, h x w size of the coarsest map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from hrnet_plugins.archs import EXPANSION
+from hrnet_plugins.models.layers import LayerFactory, residual_layer
+from hrnet_plugins.registry import MODELS
+
+
+@MODELS.register_module()
+class HRFuseScales(BaseModule):
+    """All branches of an HRNet as one map at the coarsest stride, for image classification.
+
+    Each branch is widened by a bottleneck block; the finest is then stepped down, and each coarser branch is
+    added on the way; a 1x1 convolution widens the sum.
+
+    Source: Wang et al. (TPAMI 2020, arXiv:1908.07919), appendix on ImageNet classification. State dict names
+    are those of mmpretrain.
+
+    Args:
+        in_channels: Channels of each backbone map, finest first: the backbone's ``out_channels``.
+        out_channels: Channels of the result.
+        mid_channels: Channels each branch is widened to, finest first; as many are used as there are branches.
+        conv_cfg: mmcv convolution config; ``None`` means ``nn.Conv2d``.
+        norm_cfg: mmcv norm config, for every norm; ``None`` means ``dict(type='BN')``.
+        with_cp: Recompute the bottleneck blocks in the backward pass: less memory, more time.
+        init_cfg: mmengine initialisation; ``None`` means Kaiming for convolutions and ones for norms.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int = 2048,
+        *,
+        mid_channels: Sequence[int] = (128, 256, 512, 1024),
+        conv_cfg: dict[str, Any] | None = None,
+        norm_cfg: dict[str, Any] | None = None,
+        with_cp: bool = False,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(init_cfg or _DEFAULT_INIT)
+        if isinstance(in_channels, int) or not in_channels:
+            raise ValueError(
+                f"`in_channels` ({in_channels}) must list the channels of each map: backbone's out_channels"
+            )
+        expansion = EXPANSION['BOTTLENECK']
+        if len(mid_channels) < len(in_channels) or any(c < 1 or c % expansion for c in mid_channels):
+            raise ValueError(
+                f'`mid_channels` ({tuple(mid_channels)}) must be multiples of {expansion}, one for each of the '
+                f'{len(in_channels)} maps'
+            )
+        self.in_channels = tuple(in_channels)
+        self.out_channels = out_channels
+        mid_channels = tuple(mid_channels)[: len(in_channels)]
+        layers = LayerFactory(conv_cfg, norm_cfg)
+        common = dict(conv_cfg=conv_cfg, norm_cfg=layers.norm_cfg, bias=False)
+        self.increase_layers = nn.ModuleList(
+            residual_layer('BOTTLENECK', c_in, c_mid // expansion, 1, layers, with_cp=with_cp)
+            for c_in, c_mid in zip(in_channels, mid_channels)
+        )
+        self.downsample_layers = nn.ModuleList(
+            ConvModule(finer, coarser, 3, stride=2, padding=1, **common) for finer, coarser in pairwise(mid_channels)
+        )
+        self.final_layer = ConvModule(mid_channels[-1], out_channels, 1, **common)
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor]:
+        """Maps (B, in_channels[i], h_i, w_i), finest first -> one map (B, out_channels, h, w), in a tuple.
+
+        Each map must be half as large as the one before it, rounded up, as an HRNet's are.
+
+        Raises:
+            ValueError: If the maps do not have ``in_channels``.
+        """
+        found = tuple(x.shape[1] for x in feats)
+        if found != self.in_channels:
+            raise ValueError(
+                f'`in_channels` ({self.in_channels}) does not fit the maps received, of {found} channels: '
+                "pass the backbone's out_channels"
+            )
+        total = self.increase_layers[0](feats[0])
+        for step, increase, x in zip(self.downsample_layers, self.increase_layers[1:], feats[1:]):
+            total = step(total) + increase(x)  # (B, mid_channels[i], h_i, w_i)
+        return (self.final_layer(total),)
+
+
+_DEFAULT_INIT = [
+    dict(type='Kaiming', layer='Conv2d'),
+    dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
+]
