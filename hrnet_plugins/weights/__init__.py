@@ -1,0 +1,13 @@
+"""Published HRNet checkpoints: read them safely, convert their names and values, write them.
+
+Reading and writing need torch only; converting compares with our backbone, which needs mmcv.
+"""
+
+from hrnet_plugins.weights.arch import arch_of
+from hrnet_plugins.weights.check import check_against
+from hrnet_plugins.weights.convert import convert, recognise
+from hrnet_plugins.weights.formats import FORMATS
+from hrnet_plugins.weights.loading import load_state_dict, save
+from hrnet_plugins.weights.report import Report
+
+__all__ = ['FORMATS', 'Report', 'arch_of', 'check_against', 'convert', 'load_state_dict', 'recognise', 'save']

@@ -1,0 +1,161 @@
+"""Changes of values between formats, each written once and, where it can be, undone.
+
+They work in place on a state dict under OpenMMLab's names, and replace tensors rather than write into them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from hrnet_plugins.weights.templates import Change, State
+
+ABN_EPS = 1e-5
+"""What InPlaceABN adds to the absolute weight (``sync_bn/inplace_abn``)."""
+
+
+def is_counter(key: str) -> bool:
+    """Whether it is a batch norm's count of batches, which no output depends on and older files lack."""
+    return key.endswith('num_batches_tracked')
+
+
+def batch_norms(state: State) -> list[str]:
+    """Names of the batch norms, known by their statistics."""
+    return [key.removesuffix('.running_mean') for key in state if key.endswith('.running_mean')]
+
+
+def fold_bias(state: State) -> list[str]:
+    """Move the bias of a convolution into the mean of the batch norm after it.
+
+    Exact in eval mode: ``norm(x + b)`` with mean ``m`` is ``norm(x)`` with mean ``m - b``. In training mode a batch
+    norm removes its input's mean, so the bias has no effect.
+    """
+    folded = []
+    for name in batch_norms(state):
+        conv = name.removesuffix('bn') + 'conv'
+        bias = state.pop(f'{conv}.bias', None) if name.endswith('.bn') else None
+        if bias is not None:
+            mean = state[f'{name}.running_mean']
+            state[f'{name}.running_mean'] = mean - bias.to(mean.dtype)
+            folded.append(conv)
+    return folded
+
+
+def abs_gamma(state: State) -> list[str]:
+    """Replace every batch norm weight by what InPlaceABN computes with: ``|weight| + 1e-5``."""
+    keys = [f'{name}.weight' for name in batch_norms(state)]
+    for key in keys:
+        state[key] = state[key].abs() + ABN_EPS
+    return keys
+
+
+_BOX_HEAD = re.compile(r'(roi_head\.bbox_head\.(?:\d+\.)?)fc_cls\.weight')
+_MASK_LOGITS = re.compile(r'roi_head\.mask_head\.(?:\d+\.)?conv_logits\.(?:weight|bias)')
+
+
+def background_last(state: State) -> list[str]:
+    """Reorder classes from mmdet before 2.0 (background first) to mmdet now (background last).
+
+    ``fc_cls`` has a row for the background, which moves to the end. Box deltas and masks of the background, never
+    used, go away. Class-agnostic heads have none.
+
+    Raises:
+        ValueError: If a head's rows fit neither.
+    """
+    touched = []
+    for head, classes in _box_heads(state):
+        touched += _map(state, f'{head}fc_cls', lambda x: x.roll(-1, 0))
+        rows = state[f'{head}fc_reg.weight'].shape[0]
+        if rows == 4 * classes:
+            touched += _map(state, f'{head}fc_reg', lambda x: x[4:].clone())
+        elif rows != 4:
+            raise ValueError(_wrong_rows(head, rows, classes, 4 * classes))
+    for key in _mask_logits(state):
+        if state[key].shape[0] > 1:
+            state[key] = state[key][1:].clone()
+            touched.append(key)
+    return touched
+
+
+def background_first(state: State) -> list[str]:
+    """Undo ``background_last``; box deltas and masks of the background come back as zeros.
+
+    With one class, a head with one set of box deltas is taken for a class-agnostic one only in a cascade, where
+    all published ones are.
+    """
+    touched = []
+    most = 0
+    for head, classes in _box_heads(state):
+        most = max(most, classes)
+        touched += _map(state, f'{head}fc_cls', lambda x: x.roll(1, 0))
+        rows = state[f'{head}fc_reg.weight'].shape[0]
+        agnostic = rows == 4 and (classes > 2 or head != 'roi_head.bbox_head.')
+        if not agnostic and rows != 4 * (classes - 1):
+            raise ValueError(_wrong_rows(head, rows, classes, 4 * (classes - 1)))
+        if not agnostic:
+            touched += _map(state, f'{head}fc_reg', lambda x: torch.cat([torch.zeros_like(x[:4]), x]))
+    for key in _mask_logits(state):
+        if state[key].shape[0] > 1 or most == 2:
+            state[key] = torch.cat([torch.zeros_like(state[key][:1]), state[key]])
+            touched.append(key)
+    return touched
+
+
+def scalar_scale(state: State) -> list[str]:
+    """Reshape FCOS's learnt scales from (1,) to ()."""
+    return _reshape_scales(state, ())
+
+
+def vector_scale(state: State) -> list[str]:
+    """Reshape FCOS's learnt scales from () to (1,)."""
+    return _reshape_scales(state, (1,))
+
+
+def transpose_linear(state: State) -> list[str]:
+    """Turn the weight of the linear layer from Paddle's (in, out) to (out, in)."""
+    state['head.fc.weight'] = state['head.fc.weight'].t().contiguous()
+    return ['head.fc.weight']
+
+
+def _box_heads(state: State) -> Iterator[tuple[str, int]]:
+    """Box heads, and their classes with the background."""
+    for key in list(state):
+        found = _BOX_HEAD.fullmatch(key)
+        if found is not None:
+            yield found[1], state[key].shape[0]
+
+
+def _mask_logits(state: State) -> list[str]:
+    return [key for key in state if _MASK_LOGITS.fullmatch(key)]
+
+
+def _map(state: State, layer: str, function: Callable[[Tensor], Tensor]) -> list[str]:
+    keys = [f'{layer}.weight', f'{layer}.bias']
+    for key in keys:
+        state[key] = function(state[key])
+    return keys
+
+
+def _wrong_rows(head: str, rows: int, classes: int, expected: int) -> str:
+    return (
+        f'`{head}fc_reg.weight` has {rows} rows; {classes - 1} classes and the background in `fc_cls` need '
+        f'{expected}, or 4 for a class-agnostic head: the file mixes models'
+    )
+
+
+def _reshape_scales(state: State, shape: tuple[int, ...]) -> list[str]:
+    keys = [k for k, v in state.items() if re.fullmatch(r'bbox_head\.scales\.\d+\.scale', k) and v.shape != shape]
+    for key in keys:
+        state[key] = state[key].reshape(shape)
+    return keys
+
+
+FOLD_BIAS = Change('folded', fold_bias)
+"""Nothing undoes it: a converter back writes zero biases, and the means keep what was folded into them."""
+ABS_GAMMA = Change('made absolute', abs_gamma)
+BACKGROUND_LAST = Change('reordered', background_last, background_first)
+SCALAR_SCALE = Change('reshaped', scalar_scale, vector_scale)
+TRANSPOSE_LINEAR = Change('reshaped', transpose_linear)
