@@ -1,4 +1,4 @@
-"""Let torch's safe loading read the training checkpoints that mmengine writes."""
+"""What mmengine's checkpoint loading needs to know: its own log history, and names like ``hrnet://w32``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import barrier, get_rank
 from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
 
 _STATISTICS = ('min', 'max', 'current', 'mean')
 
@@ -35,3 +37,23 @@ def _statistic(owner: Any, name: str) -> Callable[..., Any]:
     if owner is not HistoryBuffer or name not in _STATISTICS:
         raise pickle.UnpicklingError(f'Weights only load failed: getattr({owner!r}, {name!r}) is not allowed')
     return getattr(HistoryBuffer, name)
+
+
+def register_scheme() -> None:
+    """Teach mmengine's checkpoint loader names: ``init_cfg=dict(type='Pretrained', checkpoint='hrnet://w32')``."""
+    CheckpointLoader.register_scheme(prefixes='hrnet://', loader=_load_named, force=True)
+
+
+def _load_named(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Load a named weight; in a distributed run the first process fetches it and the others find it cached."""
+    from hrnet_plugins.weights.resolver import load  # noqa: PLC0415, most runs load no named weight
+
+    if get_rank() != 0:
+        barrier()
+    try:
+        state = load(filename)
+    finally:
+        if get_rank() == 0:
+            barrier()
+    device = 'cpu' if map_location is None else map_location
+    return dict(state_dict={key: value.to(device) for key, value in state.items()})

@@ -25,11 +25,11 @@ def main() -> None:
 @click.argument('words', nargs=-1)
 def list_recipes(words: tuple[str, ...]) -> None:
     """List the recipes whose names contain all WORDS."""
-    table = Table('recipe', 'task', box=None)
+    table = _table('recipe', 'task')
     for name, path in recipes().items():
         if all(word in name for word in words):
             table.add_row(name, path.parents[1].name)
-    Console(soft_wrap=True).print(table)
+    _show(table)
 
 
 @main.command()
@@ -54,6 +54,53 @@ def train(recipe: str, options: tuple[str, ...]) -> None:
 def test(recipe: str, checkpoint: str, options: tuple[str, ...]) -> None:
     """Test CHECKPOINT with RECIPE; OPTIONS are those of mim test and of the framework's test tool."""
     _mim('test', recipe, ('--checkpoint', checkpoint, *options))
+
+
+@main.command()
+@click.argument('words', nargs=-1)
+def weights(words: tuple[str, ...]) -> None:
+    """List the named weights, hrnet://NAME in a config, whose names contain all WORDS."""
+    from hrnet_plugins.weights.catalog import CATALOG  # noqa: PLC0415, it imports torch
+
+    table = _table('name', 'loads into', 'published score', 'licence', 'source')
+    for name, weight in CATALOG.items():
+        if all(word in name for word in words):
+            table.add_row(name, weight.part, weight.score, weight.licence, weight.origin)
+    _show(table)
+
+
+@main.command()
+@click.argument('src')
+@click.argument('dst')
+@click.option('--from', 'source', help='Format of SRC; recognised from its keys when not given.')
+@click.option('--to', 'target', default='openmmlab', show_default=True, help='Format of DST.')
+def convert(src: str, dst: str, source: str | None, target: str) -> None:
+    """Convert the checkpoint SRC and write it to DST, a .pth or .safetensors file.
+
+    An unknown or missing key is an error, and then nothing is written.
+    """
+    from hrnet_plugins import weights as library  # noqa: PLC0415, it imports torch
+
+    try:
+        state, report = library.convert(library.load_state_dict(src), source, target)
+        library.save(state, dst)
+    except (ValueError, FileNotFoundError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(report)
+    click.echo(f'{len(state)} entries written to {dst}')
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None)
+    for column in columns:
+        table.add_column(column, overflow='fold')
+    return table
+
+
+def _show(table: Table) -> None:
+    # In a terminal, as wide as that; in a pipe as wide as it takes, for grep to find whole lines.
+    console = Console()
+    (console if console.is_terminal else Console(width=500)).print(table)
 
 
 def _path(recipe: str) -> str:

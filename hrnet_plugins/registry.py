@@ -7,8 +7,9 @@ mmengine imports this module when it meets the scope ``hrnet_plugins``, whatever
 from mmengine import MODELS as MMENGINE_MODELS
 from mmengine import Registry
 
-from hrnet_plugins.checkpoints import allow_mmengine_checkpoints
+from hrnet_plugins.checkpoints import allow_mmengine_checkpoints, register_scheme
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='hrnet_plugins', locations=['hrnet_plugins.models'])
 
 allow_mmengine_checkpoints()
+register_scheme()

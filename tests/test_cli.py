@@ -5,11 +5,14 @@ import sys
 import zipfile
 
 import pytest
+import torch
 from click.testing import CliRunner
-from support import ROOT
+from support import ROOT, TINY, fill
 
 from hrnet_plugins import cli
+from hrnet_plugins.models import HRNet
 from hrnet_plugins.recipes import distribution_of, recipe_path, recipes
+from hrnet_plugins.weights import load_state_dict
 
 NAME = 'faster-rcnn_hrnetv2p-w18_1x_coco'
 
@@ -39,6 +42,41 @@ def test_unknown_recipe_names_the_nearest():
     assert NAME in result.output
     with pytest.raises(ValueError, match=r'`recipe` \(zzz\).*pass the path'):
         recipe_path('zzz')
+
+
+def test_weights_are_listed_with_score_licence_and_source():
+    shown = run('weights', 'cls', 'ssld').output
+    assert 'cls_w48_ssld' in shown
+    assert 'ImageNet top-1 83.6' in shown
+    assert 'MIT' in shown
+    assert 'github.com/HRNet' in shown
+    assert 'ocr_' not in shown
+
+
+def test_convert_says_what_it_did_and_writes(tmp_path):
+    source, out = str(tmp_path / 'a.pth'), str(tmp_path / 'b.safetensors')
+    state = fill(HRNet(TINY)).state_dict()
+    torch.save(dict(state_dict=state, epoch=3), source)
+    done = run('convert', source, out)
+    assert done.exit_code == 0, done.output
+    assert f'renamed {len(state)}, to backbone.*' in done.output
+    assert f'{len(state)} entries written to {out}' in done.output
+    converted = load_state_dict(out)
+    assert all(torch.equal(converted[f'backbone.{key}'], value) for key, value in state.items())
+    cannot = run('convert', out, str(tmp_path / 'c.pth'), '--to', 'official-cls')
+    assert cannot.exit_code == 1
+    assert 'keys it needs and are not there' in cannot.output
+    assert not (tmp_path / 'c.pth').exists()
+
+
+def test_convert_writes_nothing_when_a_key_is_unknown(tmp_path):
+    source, out = tmp_path / 'a.pth', tmp_path / 'b.pth'
+    torch.save({**fill(HRNet(TINY)).state_dict(), 'extra.weight': torch.zeros(1)}, source)
+    done = run('convert', str(source), str(out))
+    assert done.exit_code == 1
+    assert 'extra.weight' in done.output
+    assert not out.exists()
+    assert run('convert', str(tmp_path / 'absent.pth'), str(out)).exit_code == 1
 
 
 def test_config_without_a_framework_is_refused(tmp_path):

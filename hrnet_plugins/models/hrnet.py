@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
+from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hrnet_plugins.archs import HRNetArch, Stage
 from hrnet_plugins.models.layers import LayerFactory, ResidualBlock, residual_layer
 from hrnet_plugins.registry import MODELS
+from hrnet_plugins.weights.check import check_against
 
 STEM_CHANNELS = 64
 MIN_SIZE = 32
@@ -229,7 +231,14 @@ class HRNet(BaseModule):
         return tuple(feats[i] for i in self.out_indices)
 
     def init_weights(self) -> None:
-        """Initialise as ``init_cfg`` says, then zero the last norm of each block if asked and not pretrained."""
+        """Initialise as ``init_cfg`` says, then zero the last norm of each block if asked and not pretrained.
+
+        Raises:
+            ValueError: If weights named ``hrnet://...`` do not fit; mmengine itself would skip what does not.
+        """
+        for checkpoint in self._pretrained():
+            if checkpoint.startswith('hrnet://'):
+                self._check(checkpoint)
         super().init_weights()
         if self.zero_init_residual and not self._pretrained():
             for block in self.modules():
@@ -254,9 +263,17 @@ class HRNet(BaseModule):
         for name in parts:
             self.get_submodule(name).eval().requires_grad_(False)
 
-    def _pretrained(self) -> bool:
+    def _pretrained(self) -> list[str]:
         cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
-        return any(cfg['type'] == 'Pretrained' for cfg in cfgs)
+        return [cfg['checkpoint'] for cfg in cfgs if cfg['type'] == 'Pretrained']
+
+    def _check(self, checkpoint: str) -> None:
+        state = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')['state_dict']
+        own = self.state_dict()
+        try:
+            check_against({key: value for key, value in state.items() if key in own}, self)
+        except ValueError as error:
+            raise ValueError(f'`init_cfg` names {checkpoint}, which is for another architecture: {error}') from None
 
     def _warn_of_unset_statistics(self) -> None:
         norm = getattr(self, self._stem_names[1])

@@ -1,0 +1,88 @@
+"""Fetch one file, verified and whole, or say in one line why not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+TIMEOUT = 10.0
+"""Seconds without a byte after which a mirror counts as dead."""
+_CHUNK = 1 << 20
+
+
+class DownloadError(OSError):
+    """A source that did not give the file; the message is the reason."""
+
+
+def download(url: str, target: Path, *, sha256: str = '', timeout: float = TIMEOUT) -> Path:
+    """Fetch ``url`` into ``target``, by way of a temporary name in the same folder, so whole or not at all.
+
+    Args:
+        url: An ``http`` or ``https`` address, or ``hf://OWNER/REPOSITORY`` for the repository's safetensors file,
+            which ``huggingface_hub`` fetches into its own cache.
+        target: The file to write; its folder must exist.
+        sha256: The first hexadecimal digits that the file's SHA-256 must have; empty checks none.
+        timeout: Seconds to wait for a connection and for each next byte.
+
+    Returns:
+        Where the file is: ``target``, or the hub's cache.
+
+    Raises:
+        DownloadError: Saying what went wrong.
+    """
+    if url.startswith('hf://'):
+        return _from_hub(url.removeprefix('hf://'), timeout)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f'{target.name}.', suffix='.part')
+    part = Path(name)
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            digest = _stream(url, file, timeout)
+        if not digest.startswith(sha256.lower()):
+            raise DownloadError(f'the file is corrupt: its SHA-256 begins {digest[: len(sha256)]}, not {sha256}')
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def _stream(url: str, file: object, timeout: float) -> str:
+    """Write what ``url`` serves to a file, with a progress bar, and return its SHA-256."""
+    digest = hashlib.sha256()
+    columns = (TextColumn('{task.description}'), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    request = urllib.request.Request(url, headers={'User-Agent': 'hrnet-plugins'})  # noqa: S310, from the catalog
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response, Progress(*columns) as progress:  # noqa: S310
+            total = int(response.headers.get('Content-Length') or 0) or None
+            bar = progress.add_task(url.rsplit('/', 1)[1], total=total)
+            received = 0
+            while chunk := response.read1(_CHUNK):
+                file.write(chunk)  # type: ignore[attr-defined]  # an open binary file
+                digest.update(chunk)
+                received += len(chunk)
+                progress.update(bar, completed=received)
+    except TimeoutError:
+        raise DownloadError(f'nothing came for {timeout:g} seconds') from None
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, 'reason', None) or error
+        code = f'HTTP {error.code} ' if isinstance(error, urllib.request.HTTPError) else ''
+        raise DownloadError(f'{code}{reason}') from None
+    if total is not None and received != total:
+        raise DownloadError(f'the transfer stopped at {received} of {total} bytes')
+    return digest.hexdigest()
+
+
+def _from_hub(repository: str, timeout: float) -> Path:
+    try:
+        from huggingface_hub import hf_hub_download  # noqa: PLC0415, an optional package
+    except ImportError:
+        raise DownloadError('huggingface_hub is not installed') from None
+    try:
+        return Path(hf_hub_download(repository, 'model.safetensors', etag_timeout=timeout))
+    except Exception as error:  # it raises errors of several libraries
+        raise DownloadError(str(error).strip().splitlines()[0] or type(error).__name__) from None
