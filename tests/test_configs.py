@@ -10,6 +10,7 @@ from support import ROOT
 
 from hrnet_plugins import ARCHS, HRNetArch
 from hrnet_plugins.recipes import MIM_ROOT, framework_of, framework_tool, recipes
+from hrnet_plugins.weights.catalog import CATALOG
 
 RECIPES = recipes()
 NAME = re.compile(r'(?P<method>[a-z-]+)_hrnetv2p-(?P<arch>w\d+)_(?P<schedule>1x|2x)_(?P<dataset>coco)', re.ASCII)
@@ -52,7 +53,8 @@ def test_recipe(name, tmp_path):
     assert cfg.model.backbone.type == 'hrnet_plugins.HRNet'
     assert cfg.model.backbone.arch == parts['arch']
     assert cfg.model.neck.in_channels == cfg.hrnet_channels == channels
-    assert parts['arch'] in cfg.model.backbone.init_cfg.checkpoint
+    assert cfg.model.backbone.init_cfg == dict(type='Pretrained', checkpoint=f'hrnet://{parts["arch"]}')
+    assert parts['arch'] in CATALOG
     epochs, steps = EPOCHS[parts['schedule']]
     assert cfg.train_cfg.max_epochs == epochs
     assert [s.milestones for s in cfg.param_scheduler if s.type == 'MultiStepLR'] == [steps]
@@ -89,9 +91,18 @@ def test_recipe_is_mmdets_but_for_the_classes(width, schedule):
     theirs.pop('max_epochs', None)  # a name that the 2x schedule of one stack leaves behind; train_cfg has the number
     assert without_scope(ours) == without_scope(theirs)
     assert ours_neck == {**neck, 'type': 'hrnet_plugins.HRFPN', 'num_outs': 5}
-    assert ours_backbone['init_cfg'] == backbone['init_cfg']
+    theirs_name = backbone['init_cfg']['checkpoint'].removeprefix('open-mmlab://msra/hrnetv2_')
+    assert ours_backbone['init_cfg']['checkpoint'] == f'hrnet://{theirs_name}', 'the same weights'
     assert HRNetArch.of(backbone['extra']) == ARCHS[ours_backbone['arch']]
     assert ours_backbone['norm_eval'], "mmdet's default, said aloud"
+
+
+@pytest.mark.parametrize('name', [name for name in ARCHS if 'small' not in name])
+def test_every_width_has_its_fragment(name):
+    cfg = Config.fromfile(ROOT / 'configs' / '_base_' / f'hrnet_{name}.py')
+    assert cfg.hrnet.arch == name
+    assert cfg.hrnet.init_cfg.checkpoint.removeprefix('hrnet://') in CATALOG
+    assert tuple(cfg.hrnet_channels) == ARCHS[name].channels
 
 
 def test_wheel_layout_is_linked():
