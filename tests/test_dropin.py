@@ -84,7 +84,7 @@ def test_defaults_are_each_frameworks():
     assert [model.norm_eval for model in built] == [True, False, False]
     assert [model.stage2[0].upsample for model in built] == ['nearest', 'bilinear', 'nearest']
     assert dropin.MMDetHRNet(extra, pretrained='a.pth').init_cfg == dict(type='Pretrained', checkpoint='a.pth')
-    with pytest.raises(ValueError, match='`pretrained` .* and `init_cfg` .* exclude each other'):
+    with pytest.raises(ValueError, match=r'`pretrained` .* and `init_cfg` .* exclude each other'):
         dropin.MMDetHRNet(extra, pretrained='a.pth', init_cfg=dict(type='Pretrained', checkpoint='b.pth'))
     with pytest.warns(UserWarning, match=r'`norm_cfg` .* is not used'):
         assert not hasattr(dropin.MMDetHRFPN([4, 8], 8, norm_cfg=dict(type='BN')).reduction_conv, 'bn')
@@ -101,5 +101,5 @@ def test_a_framework_that_does_not_import_is_left_alone(monkeypatch):
         return real(name)
 
     monkeypatch.setattr(dropin.importlib, 'import_module', broken)
-    with pytest.warns(UserWarning, match='mmseg is installed but does not import.*MMCV is too new'):
+    with pytest.warns(UserWarning, match=r'mmseg is installed but does not import.*MMCV is too new'):
         assert dropin.register() == ('mmdet', 'mmpretrain')

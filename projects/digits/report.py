@@ -14,7 +14,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 SCORE = 0.5
-COLOURS = plt.get_cmap('tab10').colors
+# tab10 with lime for its grey, which is lost on these backgrounds.
+COLOURS = [(0.5, 1.0, 0.0) if i == 7 else colour for i, colour in enumerate(plt.get_cmap('tab10').colors)]
 
 
 def draw_predictions(predictions: list[dict[str, Any]], annotations: Path, images: Path, out: Path) -> None:
@@ -81,6 +82,7 @@ def draw_curves(scalars: Path, out: Path) -> None:
     for key, name in (('coco/bbox_mAP', 'mAP'), ('coco/bbox_mAP_50', 'AP50'), ('coco/bbox_mAP_75', 'AP75')):
         right.plot([line['step'] for line in val], [line[key] for line in val], marker='o', label=name)
     right.set(xlabel='epoch', ylabel='box average precision', title='Validation', ylim=(0, 1))
+    right.set_xticks([line['step'] for line in val])
     right.legend()
     figure.savefig(out, dpi=100)
     plt.close(figure)
