@@ -1,9 +1,9 @@
 """Shared fixtures."""
 
 import pytest
-from support import ROOT
 
 from projects.digits.data import build
+from support import ROOT
 
 
 @pytest.fixture(scope='session')

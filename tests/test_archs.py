@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from support import TINY, extra_of
 
 from hrnet_plugins import ARCHS, HRNetArch, Stage
+from support import TINY, extra_of
 
 EXTRA = extra_of(TINY)
 

@@ -7,12 +7,12 @@ import zipfile
 import pytest
 import torch
 from click.testing import CliRunner
-from support import ROOT, TINY, fill
 
 from hrnet_plugins import cli
 from hrnet_plugins.models import HRNet
 from hrnet_plugins.recipes import distribution_of, recipe_path, recipes
 from hrnet_plugins.weights import load_state_dict
+from support import ROOT, TINY, fill
 
 NAME = 'faster-rcnn_hrnetv2p-w18_1x_coco'
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from support import TINY, assert_equal, extra_of, fill, image
 
 from hrnet_plugins.recipes import framework_tool
+from support import TINY, assert_equal, extra_of, fill, image
 
 MMDET_CONFIGS = framework_tool('mmdet', 'test').parents[1] / 'configs' / 'hrnet'
 

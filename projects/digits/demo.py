@@ -16,9 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-from report import draw_curves, draw_predictions
-
 from data import build
+from report import draw_curves, draw_predictions
 
 HERE = Path(__file__).parent
 CONFIG = HERE / 'faster-rcnn_hrnetv2p-w18-small-v1_6e_digits.py'

@@ -4,10 +4,10 @@ import importlib
 
 import pytest
 import torch
-from support import TINY, assert_equal, fill, image
 from torch import nn
 
 from hrnet_plugins.models import HRFuseScales, HRNet
+from support import TINY, assert_equal, fill, image
 
 MID = (8, 16, 24, 40)
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from support import TINY, fill, image
 from torch import nn
 
 from hrnet_plugins.models import HRFPN, HRNet
+from support import TINY, fill, image
 
 
 def feats(size=(96, 64)):

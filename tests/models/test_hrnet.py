@@ -6,12 +6,12 @@ import warnings
 
 import pytest
 import torch
-from support import TINY, assert_equal, extra_of, fill, image
 from torch import nn
 
 from hrnet_plugins import ARCHS, HRNetArch, Stage
 from hrnet_plugins.models import HRNet
 from hrnet_plugins.models.layers import ResidualBlock
+from support import TINY, assert_equal, extra_of, fill, image
 
 SIZES = [(32, 32), (33, 32), (63, 65), (95, 129), (47, 210)]
 

@@ -7,9 +7,9 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from support import ROOT
 
 from projects.digits import data
+from support import ROOT
 
 
 def test_no_digit_and_no_background_in_both_splits():

@@ -7,9 +7,9 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from support import extra_of
 
 from hrnet_plugins import ARCHS
+from support import extra_of
 
 STEPS = 20
 

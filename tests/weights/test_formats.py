@@ -6,16 +6,16 @@ import sys
 import tempfile
 from itertools import pairwise
 
-import frameworks
 import pytest
 import timm
 import torch
-from support import ROOT, TINY, assert_equal, fill, filled, image, reference
 
+import frameworks
 from hrnet_plugins import ARCHS, HRNetArch, Stage
 from hrnet_plugins.models import HRFuseScales, HRNet
 from hrnet_plugins.weights import FORMATS, arch_of, check_against, convert, recognise
 from hrnet_plugins.weights.templates import Template
+from support import ROOT, TINY, assert_equal, fill, filled, image, reference
 
 REFERENCES = {
     'cls_w18': 'official-cls',

@@ -1,13 +1,13 @@
 """Stored outputs of the official networks, and timm's, from the frameworks' full models with converted weights."""
 
-import frameworks
 import pytest
 import timm
 import torch
-from support import assert_equal, fill, filled, image, reference
 
+import frameworks
 from hrnet_plugins.models import HRFPN, HRNet
 from hrnet_plugins.weights import check_against, convert
+from support import assert_equal, fill, filled, image, reference
 
 
 def load(model, state, source=None):

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.registry import MODELS
-from support import TINY, extra_of, fill
 
 from hrnet_plugins.models import HRNet
 from hrnet_plugins.weights import catalog, download, resolver
+from support import TINY, extra_of, fill
 
 
 @pytest.fixture(scope='module')

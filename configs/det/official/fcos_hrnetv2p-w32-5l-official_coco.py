@@ -1,0 +1,11 @@
+_base_ = [
+    '../../_base_/models/fcos_hrnetv2p_official.py',
+    '../../_base_/hrnet_w32.py',
+    '../../_base_/datasets/coco_detection_test.py',
+    'mmdet::_base_/default_runtime.py',
+]
+model = dict(
+    backbone=_base_.hrnet,
+    neck=dict(_base_.levels_5.neck, in_channels=_base_.hrnet_channels),
+    bbox_head=_base_.levels_5.bbox_head,
+)
