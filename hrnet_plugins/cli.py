@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hrnet_plugins import __version__
-from hrnet_plugins.recipes import distribution_of, framework_of, recipe_path, recipes
+from hrnet_plugins.recipes import distribution_of, framework_of, model_of, recipe_path, recipes
 
 _PASS_ON = dict(ignore_unknown_options=True, allow_interspersed_args=False, help_option_names=['--help'])
 
@@ -74,7 +74,8 @@ def weights(words: tuple[str, ...]) -> None:
 @click.argument('dst')
 @click.option('--from', 'source', help='Format of SRC; recognised from its keys when not given.')
 @click.option('--to', 'target', default='openmmlab', show_default=True, help='Format of DST.')
-def convert(src: str, dst: str, source: str | None, target: str) -> None:
+@click.option('--check', 'recipe', help="Also hold the result to this recipe's model: width, classes, every key.")
+def convert(src: str, dst: str, source: str | None, target: str, recipe: str | None) -> None:
     """Convert the checkpoint SRC and write it to DST, a .pth or .safetensors file.
 
     An unknown or missing key is an error, and then nothing is written.
@@ -83,6 +84,8 @@ def convert(src: str, dst: str, source: str | None, target: str) -> None:
 
     try:
         state, report = library.convert(library.load_state_dict(src), source, target)
+        if recipe is not None:
+            library.check_against(state, model_of(recipe_path(recipe)))
         library.save(state, dst)
     except (ValueError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from None

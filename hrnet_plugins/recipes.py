@@ -8,6 +8,10 @@ import runpy
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 MIM_ROOT = Path(__file__).parent / '.mim'
 """Where mim looks for a package's configs, tools and model index; links into the checkout when installed editable."""
@@ -55,6 +59,15 @@ def framework_of(path: Path) -> str:
     if scope not in _DISTRIBUTIONS:
         raise ValueError(f'`default_scope` ({scope}) of {path} must be one of {", ".join(_DISTRIBUTIONS)}')
     return scope
+
+
+def model_of(path: Path) -> torch.nn.Module:
+    """Build the model of a config, without pretrained weights."""
+    from mmengine.config import Config  # noqa: PLC0415, mmengine is slow to import and `list` has no need of it
+    from mmengine.registry import MODELS, DefaultScope  # noqa: PLC0415
+
+    with DefaultScope.overwrite_default_scope(framework_of(path)):
+        return MODELS.build(Config.fromfile(path).model)
 
 
 def distribution_of(framework: str) -> str:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from hrnet_plugins import cli
 from hrnet_plugins.models import HRNet
-from hrnet_plugins.recipes import distribution_of, recipe_path, recipes
+from hrnet_plugins.recipes import distribution_of, model_of, recipe_path, recipes
 from hrnet_plugins.weights import load_state_dict
 from support import ROOT, TINY, fill
 
@@ -66,6 +66,18 @@ def test_convert_says_what_it_did_and_writes(tmp_path):
     cannot = run('convert', out, str(tmp_path / 'c.pth'), '--to', 'official-cls')
     assert cannot.exit_code == 1
     assert 'keys it needs and are not there' in cannot.output
+    assert not (tmp_path / 'c.pth').exists()
+
+
+def test_convert_checks_against_a_recipe(tmp_path, digits_recipe):
+    source, out = str(tmp_path / 'a.pth'), str(tmp_path / 'b.pth')
+    model = model_of(digits_recipe)
+    torch.save(model.state_dict(), source)
+    assert run('convert', source, out, '--check', str(digits_recipe)).exit_code == 0
+    wrong = run('convert', source, str(tmp_path / 'c.pth'), '--check', NAME)
+    assert wrong.exit_code == 1
+    assert 'width: expected 18, found 16' in wrong.output
+    assert 'classes: expected 80, found 10' in wrong.output
     assert not (tmp_path / 'c.pth').exists()
 
 
