@@ -88,7 +88,7 @@ class HRNetArch:
         stages = [Stage(1, (4,), (64,), 'BOTTLENECK')]
         for branches, modules in ((2, 1), (3, 4), (4, 3)):
             stages.append(Stage(modules, (4,) * branches, tuple(width << i for i in range(branches))))
-        return cls(tuple(stages))  # type: ignore[arg-type]
+        return cls(tuple(stages))  # type: ignore[arg-type]  # four, checked there
 
     @classmethod
     def from_extra(cls, extra: Mapping[str, Any]) -> HRNetArch:
@@ -105,7 +105,7 @@ class HRNetArch:
         if not isinstance(extra, Mapping) or set(extra) != set(names):
             found = sorted(extra) if isinstance(extra, Mapping) else extra
             raise ValueError(f'`extra` ({found}) must be a dict with exactly the keys {", ".join(names)}')
-        return cls(tuple(_stage_from_extra(name, extra[name]) for name in names))  # type: ignore[arg-type]
+        return cls(tuple(_stage_from_extra(name, extra[name]) for name in names))  # type: ignore[arg-type]  # four, checked there
 
     @classmethod
     def of(cls, arch: str | HRNetArch | Mapping[str, Any]) -> HRNetArch:

@@ -1,9 +1,9 @@
 """Put our classes behind upstream's names: importing this module makes ``type='HRNet'`` ours, in every framework.
 
 ``custom_imports = dict(imports=['hrnet_plugins.dropin'])`` in anybody's config swaps the backbone and the neck
-and changes nothing else: each framework keeps its own argument names and defaults, collected in the classes
-below, so the same config trains the same numbers. Two arguments differ on purpose: ``zero_init_residual``
-works (mmdet and mmseg never read it), and sizes that upstream cannot resize exactly work, too.
+and changes nothing else: each framework keeps the argument names and defaults of its own, collected in the classes
+below; those that all share pass through. So the same config trains the same numbers. Two things differ on purpose:
+``zero_init_residual`` works (mmdet and mmseg never read it), and so do sizes that upstream cannot resize exactly.
 """
 
 from __future__ import annotations
@@ -25,89 +25,30 @@ class MMDetHRNet(HRNet):
     def __init__(
         self,
         extra: Mapping[str, Any],
-        in_channels: int = 3,
-        conv_cfg: dict[str, Any] | None = None,
-        norm_cfg: dict[str, Any] | None = None,
+        *,
         norm_eval: bool = True,
-        with_cp: bool = False,
-        zero_init_residual: bool = False,
-        multiscale_output: bool = True,
         pretrained: str | None = None,
         init_cfg: InitCfg = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            extra,
-            in_channels=in_channels,
-            conv_cfg=conv_cfg,
-            norm_cfg=norm_cfg,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            zero_init_residual=zero_init_residual,
-            multiscale_output=multiscale_output,
-            init_cfg=_init_cfg(pretrained, init_cfg),
-        )
+        super().__init__(extra, norm_eval=norm_eval, init_cfg=_init_cfg(pretrained, init_cfg), **options)
 
 
 class MMSegHRNet(HRNet):
     """``HRNet`` with mmseg's arguments and defaults: bilinear upsampling, ``align_corners=False``."""
 
     def __init__(
-        self,
-        extra: Mapping[str, Any],
-        in_channels: int = 3,
-        conv_cfg: dict[str, Any] | None = None,
-        norm_cfg: dict[str, Any] | None = None,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        frozen_stages: int = -1,
-        zero_init_residual: bool = False,
-        multiscale_output: bool = True,
-        pretrained: str | None = None,
-        init_cfg: InitCfg = None,
+        self, extra: Mapping[str, Any], *, pretrained: str | None = None, init_cfg: InitCfg = None, **options: Any
     ) -> None:
-        super().__init__(
-            extra,
-            in_channels=in_channels,
-            upsample='bilinear',
-            align_corners=False,
-            conv_cfg=conv_cfg,
-            norm_cfg=norm_cfg,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            frozen_stages=frozen_stages,
-            zero_init_residual=zero_init_residual,
-            multiscale_output=multiscale_output,
-            init_cfg=_init_cfg(pretrained, init_cfg),
-        )
+        init_cfg = _init_cfg(pretrained, init_cfg)
+        super().__init__(extra, upsample='bilinear', align_corners=False, init_cfg=init_cfg, **options)
 
 
 class MMPretrainHRNet(HRNet):
-    """``HRNet`` with mmpretrain's arguments and defaults: a name or ``extra``, nearest upsampling."""
+    """``HRNet`` with mmpretrain's arguments and defaults: nearest upsampling, ``extra`` before ``arch``."""
 
-    def __init__(
-        self,
-        arch: str = 'w32',
-        extra: Mapping[str, Any] | None = None,
-        in_channels: int = 3,
-        conv_cfg: dict[str, Any] | None = None,
-        norm_cfg: dict[str, Any] | None = None,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        zero_init_residual: bool = False,
-        multiscale_output: bool = True,
-        init_cfg: InitCfg = None,
-    ) -> None:
-        super().__init__(
-            arch if extra is None else extra,
-            in_channels=in_channels,
-            conv_cfg=conv_cfg,
-            norm_cfg=norm_cfg,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            zero_init_residual=zero_init_residual,
-            multiscale_output=multiscale_output,
-            init_cfg=init_cfg,
-        )
+    def __init__(self, arch: str = 'w32', extra: Mapping[str, Any] | None = None, **options: Any) -> None:
+        super().__init__(arch if extra is None else extra, **options)
 
 
 class MMDetHRFPN(HRFPN):

@@ -57,7 +57,7 @@ class HRModule(nn.Module):
             for c_out, c_base, depth in zip(channels, stage.channels, stage.blocks)
         )
         self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(_exchange(channels, j, i, layers) for j in range(len(channels)))  # type: ignore[misc]
+            nn.ModuleList(_exchange(channels, j, i, layers) for j in range(len(channels)))  # type: ignore[misc]  # None: nothing to do
             for i in range(num_outs if len(channels) > 1 else 0)
         )
         self.relu = nn.ReLU(inplace=True)
@@ -103,7 +103,7 @@ def _transition(before: Sequence[int], after: Sequence[int], layers: LayerFactor
             widths = [before[-1]] * (i + 1 - len(before)) + [channels]
             downs = (layers.conv_norm_relu(a, b, stride=2) for a, b in pairwise(widths))
             steps.append(nn.Sequential(*downs))
-    return nn.ModuleList(steps)  # type: ignore[arg-type]
+    return nn.ModuleList(steps)  # type: ignore[arg-type]  # None: nothing to do
 
 
 def _transit(transition: nn.ModuleList, feats: Sequence[Tensor]) -> list[Tensor]:
