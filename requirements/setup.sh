@@ -46,7 +46,7 @@ dependencies() {
     local tools='^(pip|setuptools|wheel|ninja|psutil)=='
     local compiled='^(onedl-)?mmcv=='
     install $(grep -E "$tools" "$lock")
-    say "installing the $stack stack (3 GB to download, 1 to 5 minutes; log: $log)"
+    say "installing the $stack stack (2 GB to download, 1 to 5 minutes; log: $log)"
     install $(grep -vE "^#|$tools|$compiled" "$lock")
     say "compiling mmcv, unless pip has it from before (7 to 12 minutes on two cores)"
     install $(grep -E "$compiled" "$lock")
