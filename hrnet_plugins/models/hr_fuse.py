@@ -11,7 +11,8 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from hrnet_plugins.archs import EXPANSION
-from hrnet_plugins.models.layers import LayerFactory, residual_layer
+from hrnet_plugins.models.feats import check_feats, listed_channels
+from hrnet_plugins.models.layers import DEFAULT_INIT, LayerFactory, residual_layer
 from hrnet_plugins.registry import MODELS
 
 
@@ -49,18 +50,14 @@ class HRFuseScales(BaseModule):
         with_cp: bool = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
-        super().__init__(init_cfg or _DEFAULT_INIT)
-        if isinstance(in_channels, int) or not in_channels:
-            raise ValueError(
-                f"`in_channels` ({in_channels}) must list the channels of each map: backbone's out_channels"
-            )
+        super().__init__(init_cfg or DEFAULT_INIT)
+        self.in_channels = listed_channels(in_channels)
         expansion = EXPANSION['BOTTLENECK']
         if len(mid_channels) < len(in_channels) or any(c < 1 or c % expansion for c in mid_channels):
             raise ValueError(
                 f'`mid_channels` ({tuple(mid_channels)}) must be multiples of {expansion}, one for each of the '
                 f'{len(in_channels)} maps'
             )
-        self.in_channels = tuple(in_channels)
         self.out_channels = out_channels
         mid_channels = tuple(mid_channels)[: len(in_channels)]
         layers = LayerFactory(conv_cfg, norm_cfg)
@@ -82,19 +79,8 @@ class HRFuseScales(BaseModule):
         Raises:
             ValueError: If the maps do not have ``in_channels``.
         """
-        found = tuple(x.shape[1] for x in feats)
-        if found != self.in_channels:
-            raise ValueError(
-                f'`in_channels` ({self.in_channels}) does not fit the maps received, of {found} channels: '
-                "pass the backbone's out_channels"
-            )
+        check_feats(feats, self.in_channels)
         total = self.increase_layers[0](feats[0])
         for step, increase, x in zip(self.downsample_layers, self.increase_layers[1:], feats[1:]):
             total = step(total) + increase(x)  # (B, mid_channels[i], h_i, w_i)
         return (self.final_layer(total),)
-
-
-_DEFAULT_INIT = [
-    dict(type='Kaiming', layer='Conv2d'),
-    dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
-]

@@ -12,6 +12,7 @@ from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from hrnet_plugins.models.feats import check_feats, listed_channels
 from hrnet_plugins.registry import MODELS
 
 _POOLINGS: dict[str, Callable[..., Tensor]] = {'avg': F.avg_pool2d, 'max': F.max_pool2d}
@@ -53,17 +54,13 @@ class HRFPN(BaseModule):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg or dict(type='Caffe2Xavier', layer='Conv2d'))
-        if isinstance(in_channels, int) or not in_channels:
-            raise ValueError(
-                f"`in_channels` ({in_channels}) must list the channels of each map: backbone's out_channels"
-            )
+        self.in_channels = listed_channels(in_channels)
         if num_outs < 1:
             raise ValueError(f'`num_outs` ({num_outs}) must be at least 1')
         if stride not in (1, 2):
             raise ValueError(f'`stride` ({stride}) must be 1 or 2')
         if pooling not in _POOLINGS:
             raise ValueError(f"`pooling` ({pooling!r}) must be 'avg' or 'max'")
-        self.in_channels = tuple(in_channels)
         self.out_channels = (out_channels,) * num_outs
         self.pooling = pooling
         self.with_cp = with_cp
@@ -81,12 +78,7 @@ class HRFPN(BaseModule):
         Raises:
             ValueError: If the maps do not have ``in_channels``.
         """
-        found = tuple(x.shape[1] for x in feats)
-        if found != self.in_channels:
-            raise ValueError(
-                f'`in_channels` ({self.in_channels}) does not fit the maps received, of {found} channels: '
-                "pass the backbone's out_channels"
-            )
+        check_feats(feats, self.in_channels)
         fused = self._run(self.reduction_conv, self._concat(feats))  # (B, C, h, w)
         return tuple(self._run(conv, self._pool(fused, i)) for i, conv in enumerate(self.fpn_convs))
 

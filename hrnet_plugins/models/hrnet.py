@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hrnet_plugins.archs import HRNetArch, Stage
-from hrnet_plugins.models.layers import LayerFactory, ResidualBlock, residual_layer
+from hrnet_plugins.models.layers import DEFAULT_INIT, LayerFactory, ResidualBlock, residual_layer
 from hrnet_plugins.registry import MODELS
 from hrnet_plugins.weights.check import check_against
 
@@ -163,7 +163,7 @@ class HRNet(BaseModule):
         norm_cfg: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
-        super().__init__(init_cfg or _DEFAULT_INIT)
+        super().__init__(init_cfg or DEFAULT_INIT)
         if extra is not None and arch != 'w32':
             raise ValueError(f'`arch` ({arch!r}) and `extra` both name an architecture: keep one')
         self.arch = HRNetArch.of(arch if extra is None else extra)
@@ -286,9 +286,3 @@ class HRNet(BaseModule):
                 "init_cfg=dict(type='Pretrained', checkpoint=...) or norm_eval=False",
                 stacklevel=3,
             )
-
-
-_DEFAULT_INIT = [
-    dict(type='Kaiming', layer='Conv2d'),
-    dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
-]

@@ -10,6 +10,12 @@ from torch import Tensor, nn
 
 from hrnet_plugins.archs import EXPANSION, BlockName
 
+DEFAULT_INIT: list[dict[str, Any]] = [
+    dict(type='Kaiming', layer='Conv2d'),
+    dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
+]
+"""Initialisation of convolutions and norms where a config asks for no other, as in all three frameworks."""
+
 
 class LayerFactory:
     """Builds convolutions and norms of one kind; the blocks receive it instead of the choices themselves.

@@ -78,10 +78,8 @@ def _stream(url: str, file: object, timeout: float) -> str:
 
 
 def _from_hub(repository: str, timeout: float) -> Path:
-    try:
-        from huggingface_hub import hf_hub_download  # noqa: PLC0415, an optional package
-    except ImportError:
-        raise DownloadError('huggingface_hub is not installed') from None
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415, slow to import and seldom needed
+
     try:
         return Path(hf_hub_download(repository, 'model.safetensors', etag_timeout=timeout))
     except Exception as error:  # it raises errors of several libraries
