@@ -1,5 +1,6 @@
 # make demo     train and test a small HRNet detector on handwritten digits, with pictures
 # make test     the quick tests; ARGS are pytest's, as in make test ARGS="-m slow"
+# make readme   write the README's tables of recipes from the metafiles
 # Each target sets up what it needs; STACK=openmmlab picks the other stack.
 STACK ?= onedl
 VENV ?= $(if $(filter onedl,$(STACK)),.venv,.venv-$(STACK))
@@ -7,7 +8,7 @@ DEMO ?= work_dirs/demo
 ARGS ?=
 PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: setup demo test lint
+.PHONY: setup demo test lint readme
 
 setup:
 	@requirements/setup.sh $(STACK) $(VENV)
@@ -20,3 +21,6 @@ test: setup
 
 lint: setup
 	ruff check . && ruff format --check . && mypy
+
+readme: setup
+	PYTHONPATH=. python tests/readme.py

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hrnet_plugins import __version__
-from hrnet_plugins.recipes import distribution_of, framework_of, model_of, recipe_path, recipes
+from hrnet_plugins.metafiles import published
+from hrnet_plugins.recipes import distribution_of, framework_of, model_of, recipe_path
 
 _PASS_ON = dict(ignore_unknown_options=True, allow_interspersed_args=False, help_option_names=['--help'])
 
@@ -24,11 +25,11 @@ def main() -> None:
 @main.command('list')
 @click.argument('words', nargs=-1)
 def list_recipes(words: tuple[str, ...]) -> None:
-    """List the recipes whose names contain all WORDS."""
-    table = _table('recipe', 'task')
-    for name, path in recipes().items():
+    """List the recipes whose names contain all WORDS, with their published scores."""
+    table = _table('recipe', 'folder', 'published')
+    for name, row in sorted(published().items()):
         if all(word in name for word in words):
-            table.add_row(name, path.parents[1].name)
+            table.add_row(name, row.folder, ', '.join(f'{metric} {value}' for metric, value in row.scores.items()))
     _show(table)
 
 

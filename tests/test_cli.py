@@ -27,6 +27,7 @@ def test_list_shows_every_recipe_and_filters():
     some = run('list', 'w40', '2x').output
     assert 'faster-rcnn_hrnetv2p-w40_2x_coco' in some
     assert 'w18' not in some
+    assert 'box AP 42.1, box AP (official) 41.4' in some, 'the published scores'
 
 
 @pytest.mark.parametrize('recipe', [NAME, f'{NAME}.py', str(recipes()[NAME])])

@@ -1,0 +1,55 @@
+"""Published scores and costs of the recipes, from the ``metafile.yml`` of each folder of recipes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hrnet_plugins.recipes import MIM_ROOT
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is published of a recipe; none of it was measured by this project.
+
+    Args:
+        name: The recipe.
+        folder: Its folder under ``configs``, such as ``det/fcos``.
+        scores: Metric to number, such as ``{'box AP': 36.9}``, in the order of the metafile.
+        metadata: Facts of the training and published costs, in standard terms.
+        sources: The documents that the numbers are from.
+        note: Where the published tables contradict themselves, else empty.
+    """
+
+    name: str
+    folder: str
+    scores: dict[str, Any]
+    metadata: dict[str, Any]
+    sources: tuple[str, ...]
+    note: str
+
+
+@cache
+def published() -> dict[str, Published]:
+    """What is published of each recipe, by name, in the order of the model index."""
+    index = yaml.safe_load((MIM_ROOT / 'model-index.yml').read_text())
+    return {row.name: row for path in index['Import'] for row in _rows(Path(path))}
+
+
+def _rows(metafile: Path) -> list[Published]:
+    content = yaml.safe_load((MIM_ROOT / metafile).read_text())
+    return [
+        Published(
+            name=model['Name'],
+            folder=metafile.parent.relative_to('configs').as_posix(),
+            scores={k: v for result in model.get('Results', ()) for k, v in result['Metrics'].items()},
+            metadata=model.get('Metadata', {}),
+            sources=tuple(model.get('Sources', ())),
+            note=model.get('Note', ''),
+        )
+        for model in content['Models']
+    ]
