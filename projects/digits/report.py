@@ -14,6 +14,15 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 SCORE = 0.5
+SCORES = {
+    'coco/bbox_mAP': ('box mAP', 100),
+    'coco/bbox_mAP_50': ('box AP50', 100),
+    'coco/segm_mAP': ('mask mAP', 100),
+    'coco/segm_mAP_50': ('mask AP50', 100),
+    'mIoU': ('mean IoU', 1),
+    'accuracy/top1': ('top-1 accuracy', 1),
+}
+"""Scores by their names in mmengine's logs: how the curves call them, and what makes them per cent."""
 # tab10 with lime for its grey, which is lost on these backgrounds.
 COLOURS = [(0.5, 1.0, 0.0) if i == 7 else colour for i, colour in enumerate(plt.get_cmap('tab10').colors)]
 
@@ -63,7 +72,7 @@ def _box(ax: Axes, box: Any, label: int, note: str) -> None:
 
 
 def draw_curves(scalars: Path, out: Path) -> None:
-    """Save the training loss by iteration and the validation mAP by epoch.
+    """Save the training losses by iteration and the validation scores, in per cent, by epoch or iteration.
 
     Args:
         scalars: The ``vis_data/scalars.json`` that mmengine writes, a JSON object a line.
@@ -71,18 +80,21 @@ def draw_curves(scalars: Path, out: Path) -> None:
     """
     lines = [json.loads(line) for line in scalars.read_text().splitlines()]
     train = [line for line in lines if 'loss' in line]
-    val = [line for line in lines if 'coco/bbox_mAP' in line]
+    val = [line for line in lines if 'loss' not in line]
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout='constrained')
     for key in sorted({key for line in train for key in line if 'loss' in key}):
-        left.plot(
-            [line['step'] for line in train], [line[key] for line in train], label=key, lw=2 if key == 'loss' else 1
-        )
+        points = [(line['step'], line[key]) for line in train if key in line]
+        left.plot(*zip(*points), label=key, lw=2 if key == 'loss' else 1)
     left.set(xlabel='iteration', ylabel='loss', title='Training loss', ylim=(0, None))
-    left.legend()
-    for key, name in (('coco/bbox_mAP', 'mAP'), ('coco/bbox_mAP_50', 'AP50'), ('coco/bbox_mAP_75', 'AP75')):
-        right.plot([line['step'] for line in val], [line[key] for line in val], marker='o', label=name)
-    right.set(xlabel='epoch', ylabel='box average precision', title='Validation', ylim=(0, 1))
-    right.set_xticks([line['step'] for line in val])
+    left.legend(fontsize=8, ncols=1 + len(left.lines) // 9)
+    for key, (name, scale) in SCORES.items():
+        points = [(line['step'], line[key] * scale) for line in val if key in line]
+        if points:
+            right.plot(*zip(*points), marker='o', label=name)
+    by_epoch = bool(val) and val[-1]['step'] < train[-1]['step']
+    right.set(xlabel='epoch' if by_epoch else 'iteration', ylabel='score, per cent', title='Validation', ylim=(0, 100))
+    if by_epoch:
+        right.set_xticks([line['step'] for line in val])
     right.legend()
     figure.savefig(out, dpi=100)
     plt.close(figure)

@@ -1,0 +1,85 @@
+"""Train a digits recipe, test it, and leave metrics and curves in one folder.
+
+python projects/digits/record.py RECIPE.py FOLDER
+
+The data is built in ``data/digits`` on the first run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pickle
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from data import build
+from report import draw_curves
+
+
+def record(recipe: Path, folder: Path) -> dict[str, Any]:
+    """Train and test a recipe as a user would, with the command line, and write what came of it.
+
+    ``folder`` receives ``metrics.json`` (the test's metrics, the minutes of training with its validation, machine,
+    versions and commit), ``curves.png``, and ``run/``, which replaces that of an earlier recording, with logs, the
+    last checkpoint and ``predictions.pkl``.
+
+    Returns:
+        The content of ``metrics.json``, and ``checkpoint``, the path of the one that was tested.
+    """
+    build(Path('data/digits'))
+    run = folder / 'run'
+    shutil.rmtree(run, ignore_errors=True)
+    started = time.monotonic()
+    _command('train', recipe, '--work-dir', run / 'train')
+    minutes = (time.monotonic() - started) / 60
+    checkpoint = (run / 'train' / 'last_checkpoint').read_text().strip()
+    _command('test', recipe, checkpoint, '--work-dir', run / 'test', '--out', run / 'predictions.pkl')
+
+    (results,) = (run / 'test').glob('*/*.json')
+    metrics = {**json.loads(results.read_text()), 'training_minutes': round(minutes, 2), **_environment()}
+    (folder / 'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
+    (scalars,) = (run / 'train').glob('*/vis_data/scalars.json')
+    draw_curves(scalars, folder / 'curves.png')
+    print(f'\nTrained in {minutes:.1f} minutes, validation included; checkpoint: {checkpoint}')
+    return {**metrics, 'checkpoint': checkpoint}
+
+
+def predictions(folder: Path) -> list[dict[str, Any]]:
+    """What the test of a recording dumped, a dictionary an image."""
+    return pickle.loads((folder / 'run' / 'predictions.pkl').read_bytes())  # noqa: S301, written by `record`
+
+
+def _environment() -> dict[str, object]:
+    names = ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'numpy')
+    here = Path(__file__).parent
+    commit = subprocess.run(['git', '-C', here, 'describe', '--always', '--dirty'], capture_output=True, check=False)  # noqa: S607
+    return dict(
+        machine=f'{platform.machine()}, {os.cpu_count()} cores, {_cpu()}',
+        python=platform.python_version(),
+        versions={name: importlib.import_module(name).__version__ for name in names},
+        commit=commit.stdout.decode().strip() or 'unknown',
+    )
+
+
+def _cpu() -> str:
+    models = [line for line in Path('/proc/cpuinfo').read_text().splitlines() if line.startswith('model name')]
+    return models[0].split(': ')[1] if models else platform.processor()
+
+
+def _command(*args: object) -> None:
+    command = [sys.executable, '-m', 'hrnet_plugins.cli', *map(str, args)]
+    if subprocess.run(command, check=False).returncode:
+        sys.exit(f'{Path(sys.argv[0]).name}: `hrnet-plugins {" ".join(map(str, args))}` failed, its output is above')
+
+
+if __name__ == '__main__':
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    record(Path(sys.argv[1]), Path(sys.argv[2]))
