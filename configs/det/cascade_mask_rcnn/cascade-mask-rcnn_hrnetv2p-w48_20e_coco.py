@@ -1,0 +1,8 @@
+_base_ = [
+    '../../_base_/models/cascade-mask-rcnn_hrnetv2p.py',
+    '../../_base_/hrnet_w48.py',
+    'mmdet::_base_/datasets/coco_instance.py',
+    'mmdet::_base_/schedules/schedule_20e.py',
+    'mmdet::_base_/default_runtime.py',
+]
+model = dict(backbone=_base_.hrnet, neck=dict(in_channels=_base_.hrnet_channels))
