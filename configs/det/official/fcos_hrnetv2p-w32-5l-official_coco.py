@@ -6,6 +6,6 @@ _base_ = [
 ]
 model = dict(
     backbone=_base_.hrnet,
-    neck=dict(_base_.levels_5.neck, in_channels=_base_.hrnet_channels),
-    bbox_head=_base_.levels_5.bbox_head,
+    neck=dict(in_channels=_base_.hrnet_channels),
+    bbox_head=_base_.levels_5,
 )

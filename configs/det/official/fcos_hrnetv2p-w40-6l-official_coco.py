@@ -6,6 +6,6 @@ _base_ = [
 ]
 model = dict(
     backbone=_base_.hrnet,
-    neck=dict(_base_.levels_6.neck, in_channels=_base_.hrnet_channels),
-    bbox_head=_base_.levels_6.bbox_head,
+    neck=dict(in_channels=_base_.hrnet_channels, num_outs=6, stride=1),
+    bbox_head=_base_.levels_6,
 )

@@ -1,0 +1,13 @@
+_base_ = [
+    '../../_base_/models/fcos_hrnetv2p_official.py',
+    '../../_base_/hrnet_w32.py',
+    '../../_base_/syncbn.py',
+    '../../_base_/datasets/coco_detection_ms-range-640-800.py',
+    '../../_base_/schedules/fcos_2x_official.py',
+    '../../_base_/iter_runtime.py',
+]
+model = dict(
+    backbone=dict(_base_.hrnet, **_base_.syncbn),
+    neck=dict(in_channels=_base_.hrnet_channels),
+    bbox_head=_base_.levels_5,
+)

@@ -1,0 +1,8 @@
+_base_ = [
+    '../../_base_/models/fcos_hrnetv2p.py',
+    '../../_base_/hrnet_w32.py',
+    'mmdet::_base_/datasets/coco_detection.py',
+    '../../_base_/schedules/fcos_2x.py',
+    'mmdet::_base_/default_runtime.py',
+]
+model = dict(backbone=_base_.hrnet, neck=dict(in_channels=_base_.hrnet_channels))

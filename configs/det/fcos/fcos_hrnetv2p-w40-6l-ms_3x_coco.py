@@ -1,0 +1,12 @@
+_base_ = [
+    '../../_base_/models/fcos_hrnetv2p_official.py',
+    '../../_base_/hrnet_w40.py',
+    '../../_base_/datasets/coco_detection_ms-range-640-800.py',
+    '../../_base_/schedules/fcos_3x_official.py',
+    '../../_base_/iter_runtime.py',
+]
+model = dict(
+    backbone=_base_.hrnet,
+    neck=dict(in_channels=_base_.hrnet_channels, num_outs=6, stride=1),
+    bbox_head=_base_.levels_6,
+)
