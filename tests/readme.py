@@ -9,7 +9,7 @@ from hrnet_plugins.metafiles import published
 from support import ROOT
 
 README = ROOT / 'README.md'
-COLUMNS = 4  # of scores; where a folder has more kinds than that, one column holds them by name
+COLUMNS = 6  # of scores; where a folder has more kinds than that, one column holds them by name
 BLOCK = re.compile(r'<!-- recipes: (?P<folder>\S+) -->\n(?P<table>.*?)<!-- end -->', re.DOTALL)
 
 

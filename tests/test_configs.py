@@ -3,35 +3,73 @@
 import re
 
 import pytest
+import torch
 import yaml
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.optim import build_optim_wrapper
 
 from hrnet_plugins import ARCHS, HRNetArch
-from hrnet_plugins.recipes import MIM_ROOT, framework_of, framework_tool, recipes
+from hrnet_plugins.metafiles import published
+from hrnet_plugins.recipes import MIM_ROOT, framework_of, framework_tool, model_of, recipes
 from hrnet_plugins.weights.catalog import CATALOG
 from support import ROOT
 
 RECIPES = recipes()
+DET = [name for name, row in published().items() if row.folder.startswith('det/')]
+TRAINED = [name for name in DET if not name.endswith('-official_coco')]
 NAME = re.compile(
-    r'(?P<method>[a-z-]+)_hrnetv2p-(?P<arch>w\d+)(-(?P<levels>\d)l)?(?P<official>-official)?'
-    r'(_(?P<schedule>1x|2x))?_coco'
+    r'(?P<method>[a-z-]+)_(hrnetv2p-(?P<arch>w\d+)|r(?P<depth>\d+))(-(?P<levels>\d)l)?(?P<official>-official)?'
+    r'(?P<syncbn>-syncbn)?(-(?P<scales>ms|resizecrop))?(_(?P<schedule>1x|2x|3x|20e|28e))?_coco'
 )
-EPOCHS = {'1x': (12, [8, 11]), '2x': (24, [16, 22])}
+EPOCHS = {'1x': 12, '2x': 24, '20e': 20, '28e': 28}
+ITERATIONS = {'2x': 180000, '3x': 270000}
 METHODS = {
     'faster-rcnn': 'FasterRCNN',
     'mask-rcnn': 'MaskRCNN',
     'cascade-rcnn': 'CascadeRCNN',
+    'cascade-mask-rcnn': 'CascadeRCNN',
+    'htc': 'HybridTaskCascade',
     'fcos': 'FCOS',
 }
-MMDET_NAMES = {
-    ('w18', '1x'): 'faster-rcnn_hrnetv2p-w18-1x_coco.py',
-    ('w18', '2x'): 'faster-rcnn_hrnetv2p-w18-2x_coco.py',
-    ('w32', '1x'): 'faster-rcnn_hrnetv2p-w32-1x_coco.py',
-    ('w32', '2x'): 'faster-rcnn_hrnetv2p-w32_2x_coco.py',
-    ('w40', '1x'): 'faster-rcnn_hrnetv2p-w40-1x_coco.py',
-    ('w40', '2x'): 'faster-rcnn_hrnetv2p-w40_2x_coco.py',
+SCALE_CHOICES = {
+    'Resize': None,
+    'RandomChoiceResize': 'choice',
+    'RandomResize': 'range',
+    'hrnet_plugins.RandomResizeCrop': 'resize-crop',
 }
+MMDET_NAMES = {
+    'faster-rcnn_hrnetv2p-w18_1x_coco': 'faster-rcnn_hrnetv2p-w18-1x_coco',
+    'faster-rcnn_hrnetv2p-w18_2x_coco': 'faster-rcnn_hrnetv2p-w18-2x_coco',
+    'faster-rcnn_hrnetv2p-w32_1x_coco': 'faster-rcnn_hrnetv2p-w32-1x_coco',
+    'faster-rcnn_hrnetv2p-w32_2x_coco': 'faster-rcnn_hrnetv2p-w32_2x_coco',
+    'faster-rcnn_hrnetv2p-w40_1x_coco': 'faster-rcnn_hrnetv2p-w40-1x_coco',
+    'faster-rcnn_hrnetv2p-w40_2x_coco': 'faster-rcnn_hrnetv2p-w40_2x_coco',
+    'mask-rcnn_hrnetv2p-w18_1x_coco': 'mask-rcnn_hrnetv2p-w18-1x_coco',
+    'mask-rcnn_hrnetv2p-w18_2x_coco': 'mask-rcnn_hrnetv2p-w18-2x_coco',
+    'mask-rcnn_hrnetv2p-w32_1x_coco': 'mask-rcnn_hrnetv2p-w32-1x_coco',
+    'mask-rcnn_hrnetv2p-w32_2x_coco': 'mask-rcnn_hrnetv2p-w32-2x_coco',
+    'mask-rcnn_hrnetv2p-w40_1x_coco': 'mask-rcnn_hrnetv2p-w40_1x_coco',
+    'mask-rcnn_hrnetv2p-w40_2x_coco': 'mask-rcnn_hrnetv2p-w40-2x_coco',
+    'cascade-rcnn_hrnetv2p-w18_20e_coco': 'cascade-rcnn_hrnetv2p-w18-20e_coco',
+    'cascade-rcnn_hrnetv2p-w32_20e_coco': 'cascade-rcnn_hrnetv2p-w32-20e_coco',
+    'cascade-rcnn_hrnetv2p-w40_20e_coco': 'cascade-rcnn_hrnetv2p-w40-20e_coco',
+    'cascade-mask-rcnn_hrnetv2p-w18_20e_coco': 'cascade-mask-rcnn_hrnetv2p-w18_20e_coco',
+    'cascade-mask-rcnn_hrnetv2p-w32_20e_coco': 'cascade-mask-rcnn_hrnetv2p-w32_20e_coco',
+    'cascade-mask-rcnn_hrnetv2p-w40_20e_coco': 'cascade-mask-rcnn_hrnetv2p-w40-20e_coco',
+    'htc_hrnetv2p-w18_20e_coco': 'htc_hrnetv2p-w18_20e_coco',
+    'htc_hrnetv2p-w32_20e_coco': 'htc_hrnetv2p-w32_20e_coco',
+    'htc_hrnetv2p-w40_20e_coco': 'htc_hrnetv2p-w40_20e_coco',
+    'htc_hrnetv2p-w40_28e_coco': 'htc_hrnetv2p-w40_28e_coco',
+    'fcos_hrnetv2p-w18_1x_coco': 'fcos_hrnetv2p-w18-gn-head_4xb4-1x_coco',
+    'fcos_hrnetv2p-w18_2x_coco': 'fcos_hrnetv2p-w18-gn-head_4xb4-2x_coco',
+    'fcos_hrnetv2p-w18-ms_2x_coco': 'fcos_hrnetv2p-w18-gn-head_ms-640-800-4xb4-2x_coco',
+    'fcos_hrnetv2p-w32_1x_coco': 'fcos_hrnetv2p-w32-gn-head_4xb4-1x_coco',
+    'fcos_hrnetv2p-w32_2x_coco': 'fcos_hrnetv2p-w32-gn-head_4xb4-2x_coco',
+    'fcos_hrnetv2p-w32-ms_2x_coco': 'fcos_hrnetv2p-w32-gn-head_ms-640-800-4xb4-2x_coco',
+    'fcos_hrnetv2p-w40-ms_2x_coco': 'fcos_hrnetv2p-w40-gn-head_ms-640-800-4xb4-2x_coco',
+}
+OUR_NAMES = {'hrnet', 'hrnet_channels', 'levels_5', 'levels_6'}
+"""What our fragments export for a recipe to use, and mmdet's configs do not have."""
 
 
 def metafiles():
@@ -47,40 +85,123 @@ def test_there_is_a_row_for_each_recipe_and_no_other():
 
 
 @pytest.mark.parametrize('name', RECIPES)
-def test_recipe(name, tmp_path):
-    path = RECIPES[name]
-    cfg = Config.fromfile(path)
+def test_recipe_loads_and_dumps(name, tmp_path):
+    cfg = Config.fromfile(RECIPES[name])
     cfg.dump(tmp_path / 'dumped.py')
     assert Config.fromfile(tmp_path / 'dumped.py')._cfg_dict == cfg._cfg_dict
 
+
+@pytest.mark.parametrize('name', DET)
+def test_name_says_what_it_is(name):
+    cfg = Config.fromfile(RECIPES[name])
     parts = NAME.fullmatch(name)
-    assert parts, f'{name} is not <method>_hrnetv2p-<arch>[-<option>][_<schedule>]_<dataset>'
-    channels = list(ARCHS[parts['arch']].channels)
+    assert parts, f'{name} is not <method>_<backbone>[-<option>][_<schedule>]_<dataset>'
     assert cfg.model.type == METHODS[parts['method']]
-    assert cfg.model.backbone.type == 'hrnet_plugins.HRNet'
-    assert cfg.model.backbone.arch == parts['arch']
-    assert cfg.model.neck.in_channels == cfg.hrnet_channels == channels
-    assert cfg.model.backbone.init_cfg == dict(type='Pretrained', checkpoint=f'hrnet://{parts["arch"]}')
-    assert parts['arch'] in CATALOG
-    assert framework_of(path) == 'mmdet'
+    assert ('mask_head' in cfg.model.get('roi_head', {})) == (
+        parts['method'] in ('mask-rcnn', 'cascade-mask-rcnn', 'htc')
+    )
+    assert framework_of(RECIPES[name]) == 'mmdet'
     assert bool(parts['schedule']) != bool(parts['official']), 'a recipe trains, or tests official weights'
-    if parts['schedule']:
-        epochs, steps = EPOCHS[parts['schedule']]
-        assert cfg.train_cfg.max_epochs == epochs
-        assert [s.milestones for s in cfg.param_scheduler if s.type == 'MultiStepLR'] == [steps]
+    if parts['arch']:
+        assert cfg.model.backbone.type == 'hrnet_plugins.HRNet'
+        assert cfg.model.backbone.arch == parts['arch']
+        assert cfg.model.neck.in_channels == cfg.hrnet_channels == list(ARCHS[parts['arch']].channels)
+        assert cfg.model.backbone.init_cfg == dict(type='Pretrained', checkpoint=f'hrnet://{parts["arch"]}')
+        assert parts['arch'] in CATALOG
     else:
+        assert cfg.model.backbone.depth == int(parts['depth'])
+    if parts['levels']:
+        assert len(cfg.model.bbox_head.strides) == int(parts['levels'])
+    if parts['official']:
         assert cfg.train_dataloader is cfg.val_dataloader is cfg.val_evaluator is None
         assert cfg.test_dataloader.dataset.ann_file == 'annotations/instances_val2017.json'
+        return
+    by_iteration = parts['method'] == 'fcos' and parts['levels']
+    length = cfg.train_cfg.max_iters if by_iteration else cfg.train_cfg.max_epochs
+    assert length == (ITERATIONS if by_iteration else EPOCHS)[parts['schedule']]
+    assert (cfg.model.backbone.get('norm_cfg', {}).get('type') == 'SyncBN') == bool(parts['syncbn'])
+    choice = facts(cfg).get('Scale Choice')
+    assert choice == {None: None, 'ms': choice or 'none', 'resizecrop': 'resize-crop'}[parts['scales']]
 
 
-@pytest.mark.parametrize('name', RECIPES)
+def facts(cfg):
+    """What a training config does, in the terms of the metafiles."""
+    (steps,) = [s for s in cfg.param_scheduler if s.type == 'MultiStepLR']
+    by_iteration = cfg.train_cfg.type == 'IterBasedTrainLoop'
+    length = cfg.train_cfg.max_iters if by_iteration else cfg.train_cfg.max_epochs
+    assert steps.end == length
+    (resize,) = [t for t in cfg.train_dataloader.dataset.pipeline if t.type in SCALE_CHOICES]
+    scales = resize.get('scales', resize.get('scale'))
+    assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size
+    found = {
+        'Iterations' if by_iteration else 'Epochs': length,
+        'Learning Rate Steps': steps.milestones,
+        'Learning Rate': cfg.optim_wrapper.optimizer.lr,
+        'Batch Size': cfg.auto_scale_lr.base_batch_size,
+        'Scales': [list(scale) for scale in (scales if isinstance(scales, list) else [scales])],
+        'Norm': norm_of(cfg.model.backbone),
+    }
+    if SCALE_CHOICES[resize.type]:
+        found['Scale Choice'] = SCALE_CHOICES[resize.type]
+    if cfg.model.type == 'FCOS':
+        found['Levels'] = len(cfg.model.bbox_head.strides)
+        assert cfg.model.neck.num_outs == found['Levels']
+    return found
+
+
+def norm_of(backbone):
+    norm = backbone.get('norm_cfg', dict(type='BN', requires_grad=True))
+    if norm['type'] == 'SyncBN':
+        assert not backbone.norm_eval, 'or its statistics would be frozen'
+        return 'SyncBN'
+    assert backbone.norm_eval
+    return 'BN, frozen statistics' if norm['requires_grad'] else 'BN, frozen'
+
+
+@pytest.mark.parametrize('name', TRAINED)
+def test_recipe_is_what_its_metafile_says(name):
+    metadata = published()[name].metadata
+    found = facts(Config.fromfile(RECIPES[name]))
+    assert {key: metadata.get(key) for key in found} == found
+    assert 'Scale Choice' in found or 'Scale Choice' not in metadata
+
+
+@pytest.mark.parametrize('name', DET)
 def test_recipe_builds(name):
-    cfg = Config.fromfile(RECIPES[name])
-    init_default_scope('mmdet')
-    from mmdet.registry import MODELS  # noqa: PLC0415
+    with torch.device('meta'):
+        model = model_of(RECIPES[name])
+    if NAME.fullmatch(name)['arch']:
+        assert model.neck.in_channels == model.backbone.out_channels
+    heads = [module for module in model.modules() if hasattr(module, 'num_classes')]
+    # The stuff maps have 183; a region proposal is of one class, object.
+    assert {head.num_classes for head in heads} - {1, 183} == {80}
 
-    model = MODELS.build(cfg.model)
-    assert model.neck.in_channels == model.backbone.out_channels
+
+def test_syncbn_recipes_pad_as_the_official_code_and_learn_statistics():
+    for name in (name for name in TRAINED if 'faster-rcnn' in name and 'syncbn' in name):
+        cfg = Config.fromfile(RECIPES[name])
+        (warm_up, _) = cfg.param_scheduler
+        assert (warm_up.type, warm_up.start_factor, warm_up.end) == ('LinearLR', 1 / 3, 500)
+        assert cfg.optim_wrapper.clip_grad.max_norm == 35
+        pads = cfg.model.data_preprocessor.get('batch_augments')
+        sides = {'ms': (1600, 1024), 'resizecrop': (1216, 800), None: None}[NAME.fullmatch(name)['scales']]
+        assert pads == (
+            sides and [dict(type='hrnet_plugins.BatchOrientedPad', long_side=sides[0], short_side=sides[1])]
+        )
+
+
+@pytest.mark.parametrize('name', [name for name in TRAINED if re.search(r'fcos_.*-\dl', name)])
+def test_official_fcos_doubles_the_rate_of_every_bias(name):
+    cfg = Config.fromfile(RECIPES[name])
+    with torch.device('meta'):
+        model = model_of(RECIPES[name])
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    settings = {id(p): group for group in optimizer.param_groups for p in group['params']}
+    for key, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate, decay = (0.02, 0.0) if 'bias' in key else (0.01, 0.0001)
+            assert settings[id(parameter)]['lr'] == pytest.approx(rate), key
+            assert settings[id(parameter)]['weight_decay'] == decay, key
 
 
 def without_scope(value):
@@ -90,19 +211,25 @@ def without_scope(value):
     return type(value)(map(without_scope, value)) if isinstance(value, (list, tuple)) else value
 
 
-@pytest.mark.parametrize(('width', 'schedule'), MMDET_NAMES)
-def test_recipe_is_mmdets_but_for_the_classes(width, schedule):
-    theirs = Config.fromfile(
-        framework_tool('mmdet', 'test').parents[1] / 'configs' / 'hrnet' / MMDET_NAMES[width, schedule]
-    ).to_dict()
-    ours = Config.fromfile(RECIPES[f'faster-rcnn_hrnetv2p-{width}_{schedule}_coco']).to_dict()
-    for key in ('hrnet', 'hrnet_channels'):
-        ours.pop(key)
+@pytest.mark.parametrize('name', MMDET_NAMES)
+def test_recipe_is_mmdets_but_for_the_classes(name):
+    configs = framework_tool('mmdet', 'test').parents[1] / 'configs' / 'hrnet'
+    theirs = Config.fromfile(configs / f'{MMDET_NAMES[name]}.py').to_dict()
+    ours = {k: v for k, v in Config.fromfile(RECIPES[name]).to_dict().items() if k not in OUR_NAMES}
     backbone, neck = theirs['model'].pop('backbone'), theirs['model'].pop('neck')
     ours_backbone, ours_neck = ours['model'].pop('backbone'), ours['model'].pop('neck')
-    theirs.pop('max_epochs', None)  # a name that the 2x schedule of one stack leaves behind; train_cfg has the number
+    for key in ('max_epochs', 'train_pipeline'):  # left behind by theirs; train_cfg and the dataset have what they say
+        theirs.pop(key, None)
+        ours.pop(key, None)
+    if 'fcos' in name:
+        per_gpu = [cfg['train_dataloader'].pop('batch_size') for cfg in (theirs, ours)]
+        assert per_gpu == [4, 2], '16 images: on four GPUs theirs, on eight ours, as all our recipes'
+        for cfg in (theirs, ours):
+            cfg['train_dataloader'].pop('num_workers')
+    if 'htc' in name:
+        assert ours.pop('custom_hooks') == [dict(type='hrnet_plugins.StuffMapsHook')]
     assert without_scope(ours) == without_scope(theirs)
-    assert ours_neck == {**neck, 'type': 'hrnet_plugins.HRFPN', 'num_outs': 5}
+    assert ours_neck == {'num_outs': 5, **neck, 'type': 'hrnet_plugins.HRFPN'}
     theirs_name = backbone['init_cfg']['checkpoint'].removeprefix('open-mmlab://msra/hrnetv2_')
     assert ours_backbone['init_cfg']['checkpoint'] == f'hrnet://{theirs_name}', 'the same weights'
     assert HRNetArch.of(backbone['extra']) == ARCHS[ours_backbone['arch']]

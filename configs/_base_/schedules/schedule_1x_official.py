@@ -1,0 +1,8 @@
+_base_ = 'mmdet::_base_/schedules/schedule_1x.py'
+
+# HRNet-Object-Detection's: warm-up from a third, gradients clipped.
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1 / 3, by_epoch=False, begin=0, end=500),
+    dict(type='MultiStepLR', begin=0, end=12, by_epoch=True, milestones=[8, 11], gamma=0.1),
+]
+optim_wrapper = dict(clip_grad=dict(max_norm=35, norm_type=2))

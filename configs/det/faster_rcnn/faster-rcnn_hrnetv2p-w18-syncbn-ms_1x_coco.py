@@ -1,0 +1,13 @@
+_base_ = [
+    '../../_base_/models/faster-rcnn_hrnetv2p.py',
+    '../../_base_/hrnet_w18.py',
+    '../../_base_/syncbn.py',
+    '../../_base_/datasets/coco_detection_mstrain.py',
+    '../../_base_/schedules/schedule_1x_official.py',
+    'mmdet::_base_/default_runtime.py',
+]
+model = dict(
+    data_preprocessor=dict(batch_augments=_base_.batch_augments),
+    backbone=dict(_base_.hrnet, **_base_.syncbn),
+    neck=dict(in_channels=_base_.hrnet_channels),
+)
