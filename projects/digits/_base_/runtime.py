@@ -1,0 +1,7 @@
+_base_ = 'mmdet::_base_/default_runtime.py'
+
+default_hooks = dict(
+    logger=dict(interval=10),
+    checkpoint=dict(interval=1, max_keep_ckpts=1),
+)
+randomness = dict(seed=0)

@@ -1,0 +1,12 @@
+# HRNet's side of a comparison with faster-rcnn_r50-fpn_3e_digits.py: all but backbone and neck is the same.
+_base_ = [
+    './_base_/faster-rcnn.py',
+    './_base_/coco.py',
+    './_base_/schedule_3e.py',
+    './_base_/runtime.py',
+]
+
+model = dict(
+    backbone=dict(type='hrnet_plugins.HRNet', arch='w18'),
+    neck=dict(in_channels=[18, 36, 72, 144]),
+)
