@@ -4,12 +4,16 @@ mmengine imports this module when it meets the scope ``hrnet_plugins``, whatever
 ``locations`` when it first looks a name up: no ``custom_imports`` are needed.
 """
 
-from mmengine import MODELS as MMENGINE_MODELS
-from mmengine import Registry
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import Registry
 
 from hrnet_plugins.checkpoints import allow_mmengine_checkpoints, register_scheme
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='hrnet_plugins', locations=['hrnet_plugins.models'])
+TRANSFORMS = Registry(
+    'transform', parent=MMENGINE_TRANSFORMS, scope='hrnet_plugins', locations=['hrnet_plugins.transforms']
+)
 
 allow_mmengine_checkpoints()
 register_scheme()
