@@ -14,6 +14,8 @@ model = dict(
         in_channels=channels,
         feat_channels=channels,
         stacked_convs=2,
+        # Distances in strides, not pixels, start at the right size: from scratch, 900 steps leave no time to grow.
+        norm_on_bbox=True,
         norm_cfg=dict(type='GN', num_groups=16, requires_grad=True),
     ),
 )
