@@ -4,15 +4,20 @@ mmengine imports this module when it meets the scope ``hrnet_plugins``, whatever
 ``locations`` when it first looks a name up: no ``custom_imports`` are needed.
 """
 
+from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
+import hrnet_plugins.io  # noqa: F401, the storage backend is registered by the import
 from hrnet_plugins.checkpoints import allow_mmengine_checkpoints, register_scheme
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='hrnet_plugins', locations=['hrnet_plugins.models'])
 TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, scope='hrnet_plugins', locations=['hrnet_plugins.transforms']
+)
+FUNCTIONS = Registry(
+    'function', parent=MMENGINE_FUNCTIONS, scope='hrnet_plugins', locations=['hrnet_plugins.io.collate']
 )
 
 allow_mmengine_checkpoints()

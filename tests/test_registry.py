@@ -9,12 +9,14 @@ MEMBERS = {
     'MODELS': dict(type='hrnet_plugins.BatchOrientedPad', long_side=64, short_side=48),
     'TRANSFORMS': dict(type='hrnet_plugins.RandomResizeCrop'),
 }
+FUNCTION = 'hrnet_plugins.zip_collate'
 BUILD = """
 import mmengine.registry
 mmengine.registry.init_default_scope({scope!r})
 for registry, cfg in {members}.items():
     member = getattr(mmengine.registry, registry).build(cfg)
     assert type(member).__module__.startswith('hrnet_plugins.'), member
+assert mmengine.registry.FUNCTIONS.get({function!r}).__module__.startswith('hrnet_plugins.')
 """
 IMPORT = """
 import sys
@@ -33,7 +35,7 @@ def python(code):
 
 @pytest.mark.parametrize('scope', ['mmdet', 'mmseg', 'mmpretrain'])
 def test_built_from_every_scope(scope):
-    python(BUILD.format(scope=scope, members=MEMBERS))
+    python(BUILD.format(scope=scope, members=MEMBERS, function=FUNCTION))
 
 
 def test_importing_every_member_imports_no_framework():

@@ -106,23 +106,23 @@ def test_everything_follows_the_crop(before, seed):
     assert np.abs((after['gt_seg_map'] // 16 + 0.5) / 16 - source_y).max() < 0.5 / 16 + 1 / 40
 
 
-def starts(boxes, ignored=(), draws=150, size=(600, 1000), **options):
+def starts(boxes, ignored=(), draws=150, size=(60, 100), **options):
     """Where the crop's centre lies from the image's, over many draws at a scale that changes nothing."""
-    transform = RandomResizeCrop([(size[1], size[0])], crop=(300, 200), **options)
+    transform = RandomResizeCrop([(size[1], size[0])], crop=(30, 20), **options)
     np.random.seed(0)
     crops = [crop_of(transform(sample(*size, boxes, ignored)))[1] for _ in range(draws)]
-    return np.array(crops) + np.array([150 - size[1] / 2, 100 - size[0] / 2])
+    return np.array(crops) + np.array([15 - size[1] / 2, 10 - size[0] / 2])
 
 
 @pytest.mark.parametrize(
     ('boxes', 'ignored', 'centre'),
     [
-        ([(450, 250, 550, 350)], (), (0, 0)),
-        ([(600, 300, 700, 400)], (), (150, 50)),
+        ([(45, 25, 55, 35)], (), (0, 0)),
+        ([(60, 30, 70, 40)], (), (15, 5)),
         ([], (), (0, 0)),
-        ([(600, 300, 700, 400)], (0,), (0, 0)),
-        ([(0, 0, 20, 20), (600, 300, 700, 400)], (0,), (150, 50)),
-        ([(10, 10, 10, 40), (600, 300, 700, 400)], (), (150, 50)),
+        ([(60, 30, 70, 40)], (0,), (0, 0)),
+        ([(0, 0, 2, 2), (60, 30, 70, 40)], (0,), (15, 5)),
+        ([(1, 1, 1, 4), (60, 30, 70, 40)], (), (15, 5)),
     ],
     ids=['middle', 'a box', 'no box', 'only an ignored box', 'not the ignored box', 'not the empty box'],
 )
@@ -134,8 +134,8 @@ def test_centre_and_jitter(boxes, ignored, centre):
 
 
 def test_every_box_is_drawn_and_the_crop_stays_inside():
-    offsets = starts([(0, 0, 20, 20), (450, 250, 550, 350), (980, 590, 1000, 600)], jitter=(0, 0), draws=60)
-    assert {tuple(offset) for offset in offsets} == {(-350, -200), (0, 0), (350, 200)}
+    offsets = starts([(0, 0, 2, 2), (45, 25, 55, 35), (98, 59, 100, 60)], jitter=(0, 0), draws=60)
+    assert {tuple(offset) for offset in offsets} == {(-35, -20), (0, 0), (35, 20)}
 
 
 def test_without_annotations():
