@@ -5,6 +5,8 @@ mmengine imports this module when it meets the scope ``hrnet_plugins``, whatever
 """
 
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
@@ -13,9 +15,13 @@ import hrnet_plugins.io  # noqa: F401, the storage backend is registered by the 
 from hrnet_plugins.checkpoints import allow_mmengine_checkpoints, register_scheme
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='hrnet_plugins', locations=['hrnet_plugins.models'])
+MODEL_WRAPPERS = Registry(
+    'model wrapper', parent=MMENGINE_MODEL_WRAPPERS, scope='hrnet_plugins', locations=['hrnet_plugins.models']
+)
 TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, scope='hrnet_plugins', locations=['hrnet_plugins.transforms']
 )
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='hrnet_plugins', locations=['hrnet_plugins.hooks'])
 FUNCTIONS = Registry(
     'function', parent=MMENGINE_FUNCTIONS, scope='hrnet_plugins', locations=['hrnet_plugins.io.collate']
 )

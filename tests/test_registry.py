@@ -8,15 +8,17 @@ import pytest
 MEMBERS = {
     'MODELS': dict(type='hrnet_plugins.BatchOrientedPad', long_side=64, short_side=48),
     'TRANSFORMS': dict(type='hrnet_plugins.RandomResizeCrop'),
+    'HOOKS': dict(type='hrnet_plugins.SyncBNFallbackHook'),
 }
-FUNCTION = 'hrnet_plugins.zip_collate'
+FOUND = {'FUNCTIONS': 'hrnet_plugins.zip_collate', 'MODEL_WRAPPERS': 'hrnet_plugins.AnyDeviceDDP'}
 BUILD = """
 import mmengine.registry
 mmengine.registry.init_default_scope({scope!r})
 for registry, cfg in {members}.items():
     member = getattr(mmengine.registry, registry).build(cfg)
     assert type(member).__module__.startswith('hrnet_plugins.'), member
-assert mmengine.registry.FUNCTIONS.get({function!r}).__module__.startswith('hrnet_plugins.')
+for registry, name in {found}.items():
+    assert getattr(mmengine.registry, registry).get(name).__module__.startswith('hrnet_plugins.'), name
 """
 IMPORT = """
 import sys
@@ -35,7 +37,7 @@ def python(code):
 
 @pytest.mark.parametrize('scope', ['mmdet', 'mmseg', 'mmpretrain'])
 def test_built_from_every_scope(scope):
-    python(BUILD.format(scope=scope, members=MEMBERS, function=FUNCTION))
+    python(BUILD.format(scope=scope, members=MEMBERS, found=FOUND))
 
 
 def test_importing_every_member_imports_no_framework():
