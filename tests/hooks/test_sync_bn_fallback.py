@@ -6,9 +6,11 @@ import socket
 import warnings
 from types import SimpleNamespace
 
+import pytest
 import torch
 import torch.distributed
 import torch.multiprocessing
+from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.model.utils import _BatchNormXd
 from mmengine.runner import Runner
@@ -16,6 +18,7 @@ from torch import nn
 
 import hrnet_plugins.registry  # noqa: F401
 from hrnet_plugins.hooks import SyncBNFallbackHook
+from hrnet_plugins.recipes import recipes
 
 WORDS = 'train as plain batch norm'
 STEPS = 4
@@ -133,3 +136,11 @@ def test_says_nothing_elsewhere(caplog):
     with caplog.at_level(logging.WARNING):
         SyncBNFallbackHook().before_train(runner)
     assert not caplog.records
+
+
+@pytest.mark.parametrize('name', [name for name in recipes() if 'syncbn' in name])
+def test_recipes_that_need_it_have_it(name):
+    cfg = Config.fromfile(recipes()[name])
+    assert cfg.model.backbone.norm_cfg.type == 'SyncBN'
+    assert cfg.model_wrapper_cfg.type == 'hrnet_plugins.AnyDeviceDDP'
+    assert dict(type='hrnet_plugins.SyncBNFallbackHook') in cfg.custom_hooks
