@@ -44,8 +44,11 @@ def path(recipe: str) -> None:
 @click.argument('recipe')
 @click.argument('options', nargs=-1, type=click.UNPROCESSED)
 def train(recipe: str, options: tuple[str, ...]) -> None:
-    """Train RECIPE, a name or a path; OPTIONS are those of mim train and of the framework's train tool."""
-    _mim('train', recipe, options)
+    """Train RECIPE, a name or a path; OPTIONS are those of mim train and of the framework's train tool.
+
+    --launcher pytorch --gpus N trains with N processes, on CPUs where the machine has no GPU.
+    """
+    _mim('train', recipe, _without_gpus(options) if '--launcher' in options else options)
 
 
 @main.command(context_settings=_PASS_ON)
@@ -92,6 +95,19 @@ def convert(src: str, dst: str, source: str | None, target: str, recipe: str | N
         raise click.ClickException(str(error)) from None
     click.echo(report)
     click.echo(f'{len(state)} entries written to {dst}')
+
+
+def _without_gpus(options: tuple[str, ...]) -> tuple[str, ...]:
+    """The options of a distributed training, with the runner that CPUs need where there is no GPU."""
+    import torch  # noqa: PLC0415, it is slow to import
+
+    if torch.cuda.is_available():
+        return options
+    runner = 'runner_type=hrnet_plugins.GlooRunner'
+    if '--cfg-options' not in options:
+        return (*options, '--cfg-options', runner)
+    place = options.index('--cfg-options') + 1  # a second --cfg-options would undo the first
+    return (*options[:place], runner, *options[place:])
 
 
 def _table(*columns: str) -> Table:

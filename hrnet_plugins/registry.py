@@ -8,6 +8,7 @@ from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -25,6 +26,7 @@ HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='hrnet_plugins', locations
 FUNCTIONS = Registry(
     'function', parent=MMENGINE_FUNCTIONS, scope='hrnet_plugins', locations=['hrnet_plugins.io.collate']
 )
+RUNNERS = Registry('runner', parent=MMENGINE_RUNNERS, scope='hrnet_plugins', locations=['hrnet_plugins.runner'])
 
 allow_mmengine_checkpoints()
 register_scheme()
