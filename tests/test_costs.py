@@ -1,0 +1,43 @@
+"""Parameters and arithmetic of the recipes are the published ones."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from hrnet_plugins.metafiles import published
+from hrnet_plugins.recipes import model_of, recipes
+
+HEIGHT, WIDTH, PROPOSALS = 800, 1132, 512
+"""HRNet-Object-Detection's README gives no input size for its GFLOPs. The differences between its four widths are those
+of our backbones and necks at 0.9056 megapixels, and what is left is the RPN there and 512 boxes in the box head."""
+
+
+def multiply_adds(function, *inputs):
+    """The multiplications of convolutions and linear layers, each with its addition counted as one, in units of 1e9."""
+    with FlopCounterMode(display=False) as counter:
+        out = function(*inputs)
+    return counter.get_total_flops() / 2e9, out
+
+
+@pytest.mark.parametrize('width', ['w18', 'w32', 'w40', 'w48'])
+def test_faster_rcnn(width):
+    name = f'faster-rcnn_hrnetv2p-{width}_1x_coco'
+    metadata = published()[name].metadata
+    with torch.device('meta'):
+        model = model_of(recipes()[name]).eval()
+        parameters = sum(p.numel() for p in model.parameters())
+        features, feats = multiply_adds(model.extract_feat, torch.empty(1, 3, HEIGHT, WIDTH))
+        rpn, _ = multiply_adds(model.rpn_head, feats)
+        boxes, _ = multiply_adds(model.roi_head.bbox_head, torch.empty(PROPOSALS, 256, 7, 7))
+    assert parameters / 2**20 == pytest.approx(metadata['Parameters (x 2^20)'], abs=0.1)
+    assert features + rpn + boxes == pytest.approx(metadata['GFLOPs'], rel=0.01), 'ten times closer than it need be'
+
+
+FCOS = [name for name, row in published().items() if 'Parameters (M)' in row.metadata and row.folder == 'det/fcos']
+
+
+@pytest.mark.parametrize('name', [name for name in FCOS if 'hrnet' in name])  # the norms of its ResNets are constants
+def test_fcos_parameters(name):
+    with torch.device('meta'):
+        parameters = sum(p.numel() for p in model_of(recipes()[name]).parameters())
+    assert parameters / 1e6 == pytest.approx(published()[name].metadata['Parameters (M)'], abs=0.06)
