@@ -23,10 +23,16 @@ def test_readme_shows_every_folder():
     assert shown == {row.folder for row in published().values()}
 
 
+def test_a_folder_with_many_kinds_of_scores_names_them():
+    lines = table('det/official').splitlines()
+    assert lines[0] == '| recipe | published |'
+    assert '| `fcos_hrnetv2p-w40-6l-official_coco` | box AP (ms 3x) 42.6 |' in lines
+
+
 def test_table_leaves_unreported_cells_empty():
     lines = table('det/faster_rcnn').splitlines()
-    assert lines[0] == '| recipe | box AP | box AP (official) |'
-    assert '| `faster-rcnn_hrnetv2p-w18_1x_coco` | 36.9 | 36.1 |' in lines
-    assert '| `faster-rcnn_hrnetv2p-w48_1x_coco` | | 40.9 |' in lines
+    assert lines[0] == '| recipe | box AP | box AP (official) | box AP (mmdet 1) |'
+    assert '| `faster-rcnn_hrnetv2p-w18_1x_coco` | 36.9 | 36.1 | |' in lines
+    assert '| `faster-rcnn_hrnetv2p-w48_1x_coco` | | | 40.9 |' in lines
     with pytest.raises(ValueError, match='no metafile of `det/nothing`'):
         table('det/nothing')

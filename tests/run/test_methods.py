@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from hrnet_plugins.models import HRNet
 from hrnet_plugins.recipes import recipes
+from support import fit_statistics
 
 SCENES = 4
 PIPELINE = 'train_dataloader.dataset.pipeline.2'
@@ -107,13 +108,7 @@ def weights(tmp_path_factory):
     """A folder that stands in for the published ImageNet weights of W18: random ones, with statistics that fit them."""
     folder = tmp_path_factory.mktemp('weights')
     torch.manual_seed(0)
-    model = HRNet('w18')
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None
-    with torch.no_grad():
-        for _ in range(2):
-            model.train()(torch.randn(2, 3, 96, 96))
+    model = fit_statistics(HRNet('w18'), torch.randn(4, 3, 96, 96))
     torch.save(model.state_dict(), folder / 'w18.pth')
     return folder
 
