@@ -8,8 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from record import predictions, record
-from report import draw_predictions
+from record import record
 
 RECIPE = Path(__file__).parent / 'faster-rcnn_hrnetv2p-w18-small-v1_6e_digits.py'
 
@@ -17,8 +16,6 @@ RECIPE = Path(__file__).parent / 'faster-rcnn_hrnetv2p-w18-small-v1_6e_digits.py
 def main(folder: Path) -> None:
     """Run the whole demo; ``folder/run`` of an earlier demo is replaced."""
     metrics = record(RECIPE, folder)
-    data = Path('data/digits')
-    draw_predictions(predictions(folder), data / 'annotations' / 'val.json', data / 'val', folder / 'predictions.png')
     print(f'bbox mAP {metrics["coco/bbox_mAP"]:.3f}, AP50 {metrics["coco/bbox_mAP_50"]:.3f} on the 100 val scenes')
     print(f'Pictures: {folder / "predictions.png"}, {folder / "curves.png"}; metrics: {folder / "metrics.json"}')
 

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from data import build
-from report import draw_curves
+from report import draw_curves, draw_predictions
+
+DATA = Path('data/digits')
 
 
 def record(recipe: Path, folder: Path) -> dict[str, Any]:
@@ -28,12 +30,12 @@ def record(recipe: Path, folder: Path) -> dict[str, Any]:
 
     ``folder`` receives ``metrics.json`` (the test's metrics, the minutes of training with its validation, machine,
     versions and commit), ``curves.png``, and ``run/``, which replaces that of an earlier recording, with logs, the
-    last checkpoint and ``predictions.pkl``.
+    last checkpoint and ``predictions.pkl``; for a detector also ``predictions.png``.
 
     Returns:
         The content of ``metrics.json``, and ``checkpoint``, the path of the one that was tested.
     """
-    build(Path('data/digits'))
+    build(DATA)
     run = folder / 'run'
     shutil.rmtree(run, ignore_errors=True)
     started = time.monotonic()
@@ -47,6 +49,9 @@ def record(recipe: Path, folder: Path) -> dict[str, Any]:
     (folder / 'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
     (scalars,) = (run / 'train').glob('*/vis_data/scalars.json')
     draw_curves(scalars, folder / 'curves.png')
+    found = predictions(folder)
+    if 'pred_instances' in found[0]:
+        draw_predictions(found, DATA / 'annotations' / 'val.json', DATA / 'val', folder / 'predictions.png')
     print(f'\nTrained in {minutes:.1f} minutes, validation included; checkpoint: {checkpoint}')
     return {**metrics, 'checkpoint': checkpoint}
 

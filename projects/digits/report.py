@@ -11,7 +11,9 @@ import matplotlib
 matplotlib.use('Agg')
 import cv2
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
+from pycocotools import mask as mask_utils
 
 SCORE = 0.5
 SCORES = {
@@ -29,6 +31,8 @@ COLOURS = [(0.5, 1.0, 0.0) if i == 7 else colour for i, colour in enumerate(plt.
 
 def draw_predictions(predictions: list[dict[str, Any]], annotations: Path, images: Path, out: Path) -> None:
     """Save a grid of scenes: the ground truth of each, and beside it the predictions scored 0.5 or more.
+
+    Predicted masks are drawn where there are some.
 
     Args:
         predictions: What mmdet's test tool dumps with ``--out``.
@@ -55,9 +59,11 @@ def draw_predictions(predictions: list[dict[str, Any]], annotations: Path, image
             x, y, width, height = annotation['bbox']
             _box(left, (x, y, x + width, y + height), annotation['category_id'] - 1, '')
         found = prediction['pred_instances']
-        for box, label, score in zip(found['bboxes'], found['labels'], found['scores']):
+        for number, (box, label, score) in enumerate(zip(found['bboxes'], found['labels'], found['scores'])):
             if score >= SCORE:
                 _box(right, box.tolist(), int(label), f' {score:.2f}')
+                if 'masks' in found:
+                    _mask(right, mask_utils.decode(found['masks'][number]), int(label))
     figure.savefig(out, dpi=100)
     plt.close(figure)
 
@@ -69,6 +75,12 @@ def _box(ax: Axes, box: Any, label: int, note: str) -> None:
     ax.text(
         x1, y1 - 1, f'{label}{note}', fontsize=8, color='white', va='bottom', bbox=dict(facecolor=colour, lw=0, pad=1)
     )
+
+
+def _mask(ax: Axes, mask: np.ndarray, label: int) -> None:
+    colour = np.zeros((*mask.shape, 4))
+    colour[mask > 0] = (*COLOURS[label], 0.6)
+    ax.imshow(colour)
 
 
 def draw_curves(scalars: Path, out: Path) -> None:
