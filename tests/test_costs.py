@@ -7,16 +7,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from hrnet_plugins.metafiles import published
 from hrnet_plugins.recipes import model_of, recipes
 
-HEIGHT, WIDTH, PROPOSALS = 800, 1132, 512
-"""HRNet-Object-Detection's README gives no input size for its GFLOPs. The differences between its four widths are those
-of our backbones and necks at 0.9056 megapixels, and what is left is the RPN there and 512 boxes in the box head."""
+HEIGHT, WIDTH, PROPOSALS = 800, 1216, 500
+"""HRNet-Object-Detection's README gives neither size nor rule for its GFLOPs. In units of 2^30, as the sister project
+for classification counts, their differences from width to width are those of our backbones and necks at 800x1216, and
+what is left is the RPN there and 500 boxes in the box head: all four come out to the printed digit or beside it."""
 
 
 def multiply_adds(function, *inputs):
-    """The multiplications of convolutions and linear layers, each with its addition counted as one, in units of 1e9."""
+    """Multiplications of convolutions and linear layers, each with its addition counted as one, in units of 2^30."""
     with FlopCounterMode(display=False) as counter:
         out = function(*inputs)
-    return counter.get_total_flops() / 2e9, out
+    return counter.get_total_flops() / 2 / 2**30, out
 
 
 @pytest.mark.parametrize('width', ['w18', 'w32', 'w40', 'w48'])
@@ -30,7 +31,7 @@ def test_faster_rcnn(width):
         rpn, _ = multiply_adds(model.rpn_head, feats)
         boxes, _ = multiply_adds(model.roi_head.bbox_head, torch.empty(PROPOSALS, 256, 7, 7))
     assert parameters / 2**20 == pytest.approx(metadata['Parameters (x 2^20)'], abs=0.1)
-    assert features + rpn + boxes == pytest.approx(metadata['GFLOPs'], rel=0.01), 'ten times closer than it need be'
+    assert features + rpn + boxes == pytest.approx(metadata['GFLOPs'], abs=0.15)
 
 
 FCOS = [name for name, row in published().items() if 'Parameters (M)' in row.metadata and row.folder == 'det/fcos']
