@@ -2,8 +2,9 @@
 
 ``custom_imports = dict(imports=['hrnet_plugins.dropin'])`` in anybody's config swaps the backbone and the neck
 and changes nothing else: each framework keeps the argument names and defaults of its own, collected in the classes
-below; those that all share pass through. So the same config trains the same numbers. Two things differ on purpose:
-``zero_init_residual`` works (mmdet and mmseg never read it), and so do sizes that upstream cannot resize exactly.
+below; those that all share pass through. So the same config trains the same numbers. Three things differ on purpose:
+``zero_init_residual`` works (mmdet and mmseg never read it), the ``norm_cfg`` of mmpretrain's ``HRFuseScales`` reaches
+all of its norms (upstream's stops before its bottlenecks), and sizes work that upstream cannot resize exactly.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hrnet_plugins.models import HRFPN, HRNet
+from hrnet_plugins.models import HRFPN, HRFuseScales, HRNet
 
 InitCfg = dict[str, Any] | list[dict[str, Any]] | None
 
@@ -84,6 +85,20 @@ class MMDetHRFPN(HRFPN):
         )
 
 
+class MMPretrainHRFuseScales(HRFuseScales):
+    """``HRFuseScales`` with mmpretrain's default initialisation, which leaves convolutions as PyTorch starts them."""
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int = 2048,
+        norm_cfg: dict[str, Any] | None = None,
+        init_cfg: InitCfg = None,
+    ) -> None:
+        init_cfg = init_cfg or dict(type='Normal', layer='Linear', std=0.01)
+        super().__init__(in_channels, out_channels, norm_cfg=norm_cfg, init_cfg=init_cfg)
+
+
 def _init_cfg(pretrained: str | None, init_cfg: InitCfg) -> InitCfg:
     if pretrained is None:
         return init_cfg
@@ -95,7 +110,7 @@ def _init_cfg(pretrained: str | None, init_cfg: InitCfg) -> InitCfg:
 _REPLACEMENTS: dict[str, dict[str, type]] = {
     'mmdet': {'HRNet': MMDetHRNet, 'HRFPN': MMDetHRFPN},
     'mmseg': {'HRNet': MMSegHRNet},
-    'mmpretrain': {'HRNet': MMPretrainHRNet},
+    'mmpretrain': {'HRNet': MMPretrainHRNet, 'HRFuseScales': MMPretrainHRFuseScales},
 }
 
 

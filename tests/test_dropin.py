@@ -36,9 +36,10 @@ cfg.model.backbone.init_cfg = None
 backbone = fill(MODELS.build(cfg.model.backbone))
 backbone.eval()
 outs = list(backbone(image((1, 3, 64, 96))))
-if {framework!r} == 'mmdet':
-    neck = fill(MODELS.build(cfg.model.neck)).eval()
-    outs += neck(outs)
+if {framework!r} != 'mmseg':
+    neck = cfg.model.neck if {framework!r} == 'mmdet' else cfg.model.neck[0]
+    neck = fill(MODELS.build(neck)).eval()
+    outs += neck(tuple(outs))
     assert type(neck).__module__.startswith('hrnet_plugins') == {dropin}
 assert type(backbone).__module__.startswith('hrnet_plugins') == {dropin}
 torch.save([out.detach() for out in outs], {out!r})
@@ -88,6 +89,26 @@ def test_defaults_are_each_frameworks():
         dropin.MMDetHRNet(extra, pretrained='a.pth', init_cfg=dict(type='Pretrained', checkpoint='b.pth'))
     with pytest.warns(UserWarning, match=r'`norm_cfg` .* is not used'):
         assert not hasattr(dropin.MMDetHRFPN([4, 8], 8, norm_cfg=dict(type='BN')).reduction_conv, 'bn')
+
+
+def test_fusion_starts_as_mmpretrains():
+    from mmpretrain.models import HRFuseScales  # noqa: PLC0415
+
+    from hrnet_plugins import dropin  # noqa: PLC0415
+
+    weights = []
+    for cls in (HRFuseScales, dropin.MMPretrainHRFuseScales):
+        torch.manual_seed(0)
+        neck = cls((4, 8, 16, 32), out_channels=24)
+        neck.init_weights()
+        weights.append(neck.state_dict())
+    assert list(weights[0]) == list(weights[1])
+    for key, theirs in weights[0].items():
+        ours = weights[1][key]
+        if theirs.dim() == 4:  # drawn in another order, from the same distribution
+            assert ours.std().item() == pytest.approx(theirs.std().item(), rel=0.1), key
+        else:
+            assert torch.equal(ours, theirs), key
 
 
 def test_a_framework_that_does_not_import_is_left_alone(monkeypatch):
