@@ -236,7 +236,7 @@ def test_recipe_is_mmdets_but_for_the_classes(name):
     assert ours_backbone['norm_eval'], "mmdet's default, said aloud"
 
 
-@pytest.mark.parametrize('name', [name for name in ARCHS if 'small' not in name])
+@pytest.mark.parametrize('name', ARCHS)
 def test_every_width_has_its_fragment(name):
     cfg = Config.fromfile(ROOT / 'configs' / '_base_' / f'hrnet_{name}.py')
     assert cfg.hrnet.arch == name

@@ -1,0 +1,11 @@
+_base_ = [
+    '../../_base_/models/hrnet_cls.py',
+    '../../_base_/hrnet_w18_small_v1.py',
+    'mmpretrain::_base_/datasets/imagenet_bs32_pil_resize.py',
+    '../../_base_/schedules/imagenet_sgd_100e.py',
+    'mmpretrain::_base_/default_runtime.py',
+]
+model = dict(
+    backbone=dict(_base_.hrnet, init_cfg=None),
+    neck=[dict(_base_.model.neck[0], in_channels=_base_.hrnet_channels), _base_.model.neck[1]],
+)
