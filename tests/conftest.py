@@ -19,3 +19,9 @@ def digits(tmp_path_factory):
 def digits_recipe():
     """The recipe that the demo trains."""
     return ROOT / 'projects' / 'digits' / 'faster-rcnn_hrnetv2p-w18-small-v1_6e_digits.py'
+
+
+@pytest.fixture(scope='session')
+def digits_classifier():
+    """The classification recipe of the digits project."""
+    return ROOT / 'projects' / 'digits' / 'hrnet-w18-small-v1_5e_digits.py'
