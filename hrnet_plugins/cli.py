@@ -97,6 +97,26 @@ def convert(src: str, dst: str, source: str | None, target: str, recipe: str | N
     click.echo(f'{len(state)} entries written to {dst}')
 
 
+@main.command()
+@click.argument('recipe')
+@click.argument('checkpoint')
+@click.option('--format', 'fmt', default='onnx', show_default=True, help='Kind of file: onnx.')
+@click.option('--out', help='The file to write; RECIPE with the suffix of the format, here, when not given.')
+def export(recipe: str, checkpoint: str, fmt: str, out: str | None) -> None:
+    """Write the model of RECIPE with the weights of CHECKPOINT as one file for another runtime.
+
+    The file takes normalised images in any batch and size. It is checked in its runtime against PyTorch at three
+    sizes, and kept if it agrees. CHECKPOINT is a file, or a name of `hrnet-plugins weights` as hrnet://NAME.
+    Of a detector the file holds backbone and neck.
+    """
+    from hrnet_plugins import inference  # noqa: PLC0415, it imports torch
+
+    try:
+        click.echo(inference.export(recipe, checkpoint, format=fmt, out=out))
+    except (ValueError, FileNotFoundError) as error:
+        raise click.ClickException(str(error)) from None
+
+
 def _without_gpus(options: tuple[str, ...]) -> tuple[str, ...]:
     """The options of a distributed training, with the runner that CPUs need where there is no GPU."""
     import torch  # noqa: PLC0415, it is slow to import

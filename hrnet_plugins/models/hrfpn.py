@@ -16,6 +16,7 @@ from hrnet_plugins.models.feats import check_feats, listed_channels
 from hrnet_plugins.registry import MODELS
 
 _POOLINGS: dict[str, Callable[..., Tensor]] = {'avg': F.avg_pool2d, 'max': F.max_pool2d}
+_REDUCTIONS: dict[str, Callable[..., Tensor]] = {'avg': torch.mean, 'max': torch.amax}
 
 
 @MODELS.register_module()
@@ -90,8 +91,13 @@ class HRFPN(BaseModule):
     def _pool(self, x: Tensor, level: int) -> Tensor:
         if level == 0:
             return x
-        kernel = [min(2**level, side) for side in x.shape[2:]]
-        return _POOLINGS[self.pooling](x, kernel, kernel)
+        window = 2**level
+        height, width = (side if side < window else window for side in x.shape[2:])
+        if torch.compiler.is_exporting():
+            # torch.export cannot tell for every size how many windows pooling finds; of these views it can.
+            views = x.unfold(2, height, height).unfold(3, width, width)  # (B, C, h / 2**level, w / 2**level, ., .)
+            return _REDUCTIONS[self.pooling](views, dim=(-2, -1))
+        return _POOLINGS[self.pooling](x, (height, width), (height, width))
 
     def _run(self, layer: nn.Module, x: Tensor) -> Tensor:
         if self.with_cp and x.requires_grad:

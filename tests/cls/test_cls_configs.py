@@ -1,4 +1,4 @@
-"""Every classification recipe: says in its name what it is, trains as its metafile says, counts what the table counts."""
+"""Every classification recipe: is what its name says, trains as its metafile says, costs what the table says."""
 
 import re
 from types import SimpleNamespace

@@ -1,0 +1,63 @@
+"""ONNX files, by PyTorch's exporter, and ONNX Runtime, which checks them."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from hrnet_plugins.inference.files import INPUT, Run, reason
+from hrnet_plugins.inference.parts import Part
+
+SIZES = ('batch', 'height', 'width')
+
+
+def write(program: ExportedProgram, part: Part, path: Path, facts: Mapping[str, str]) -> str:
+    """Write a recorded program as one ONNX file, weights included, and describe it.
+
+    Raises:
+        ValueError: With the reason, if ONNX has no form for something in it.
+    """
+    names: dict[str, Any] = dict(input_names=[INPUT], output_names=list(part.outputs))
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', '.*LeafSpec.* is deprecated', FutureWarning)  # torch's, about itself
+            torch.onnx.export(program, f=path, dynamo=True, verbose=False, external_data=False, **names)
+    except Exception as error:
+        raise ValueError(f'the model cannot be exported to ONNX: {reason(error)}') from error
+    model = onnx.load(path)
+    _name_sizes(model.graph)
+    onnx.helper.set_model_props(model, dict(facts))
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    (opset,) = (entry.version for entry in model.opset_import if entry.domain == '')
+    return f'ONNX opset {opset}'
+
+
+def open_with_runtime(path: Path) -> Run:
+    """Open a file in ONNX Runtime, on the CPU."""
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+
+    def run(images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(map(torch.from_numpy, session.run(None, {INPUT: images.numpy()})))
+
+    return run
+
+
+def _name_sizes(graph: onnx.GraphProto) -> None:
+    """Call the free sizes batch, height and width, also where others are computed from them."""
+    (image,) = graph.input
+    symbols = (dim.dim_param for dim in image.type.tensor_type.shape.dim if dim.dim_param)
+    names: dict[str, Any] = dict(zip(symbols, SIZES, strict=True))
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_param = re.sub(r'\w+', lambda match: names.get(match[0], match[0]), dim.dim_param)
