@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,3 +100,11 @@ def fit_statistics(model, images):
     with torch.no_grad():
         model(images)
     return model
+
+
+def run(folder: Path, *args: object, module: str | None = None) -> str:
+    """Run a Python script or module in a folder, as a user would; what it printed, once it has succeeded."""
+    command = [sys.executable, *(['-m', module] if module else []), *map(str, args)]
+    done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
+    return done.stdout + done.stderr

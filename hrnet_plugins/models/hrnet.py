@@ -57,7 +57,7 @@ class HRModule(nn.Module):
             for c_out, c_base, depth in zip(channels, stage.channels, stage.blocks)
         )
         self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(_exchange(channels, j, i, layers) for j in range(len(channels)))  # type: ignore[misc]  # None: nothing to do
+            nn.ModuleList(_exchange(channels, j, i, layers) for j in range(len(channels)))
             for i in range(num_outs if len(channels) > 1 else 0)
         )
         self.relu = nn.ReLU(inplace=True)
@@ -73,7 +73,7 @@ class HRModule(nn.Module):
         size = feats[i].shape[2:]
         total: Tensor | None = None
         for j, feat in enumerate(feats):
-            term = feat if j == i else self.fuse_layers[i][j](feat)  # type: ignore[index]  # a list of lists
+            term = self.fuse_layers[i][j](feat)  # type: ignore[index]  # a list of lists
             if j > i:  # (B, C_i, h_j, w_j) -> (B, C_i, h_i, w_i)
                 term = F.interpolate(term, size=size, mode=self.upsample, align_corners=self.align_corners)
             total = term if total is None else total + term
@@ -81,10 +81,10 @@ class HRModule(nn.Module):
         return total
 
 
-def _exchange(channels: Sequence[int], source: int, target: int, layers: LayerFactory) -> nn.Module | None:
+def _exchange(channels: Sequence[int], source: int, target: int, layers: LayerFactory) -> nn.Module:
     """What branch ``source`` passes through on its way into branch ``target``, resizing up aside."""
     if source == target:
-        return None
+        return nn.Identity()
     if source > target:
         return layers.conv_norm(channels[source], channels[target], 1)
     *inner, last = [channels[source]] * (target - source - 1) + [channels[target]]
@@ -94,21 +94,21 @@ def _exchange(channels: Sequence[int], source: int, target: int, layers: LayerFa
 
 def _transition(before: Sequence[int], after: Sequence[int], layers: LayerFactory) -> nn.ModuleList:
     """Branches of one stage to those of the next; new branches step down from the coarsest."""
-    steps: list[nn.Module | None] = []
+    steps: list[nn.Module] = []
     for i, channels in enumerate(after):
         if i < len(before):
             same = before[i] == channels
-            steps.append(None if same else layers.conv_norm_relu(before[i], channels))
+            steps.append(nn.Identity() if same else layers.conv_norm_relu(before[i], channels))
         else:
             widths = [before[-1]] * (i + 1 - len(before)) + [channels]
             downs = (layers.conv_norm_relu(a, b, stride=2) for a, b in pairwise(widths))
             steps.append(nn.Sequential(*downs))
-    return nn.ModuleList(steps)  # type: ignore[arg-type]  # None: nothing to do
+    return nn.ModuleList(steps)
 
 
 def _transit(transition: nn.ModuleList, feats: Sequence[Tensor]) -> list[Tensor]:
     sources = [*feats, *[feats[-1]] * (len(transition) - len(feats))]
-    return [x if step is None else step(x) for step, x in zip(transition, sources)]
+    return [step(x) for step, x in zip(transition, sources)]
 
 
 @MODELS.register_module()

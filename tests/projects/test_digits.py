@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from projects.digits import data
-from support import ROOT
+from support import ROOT, run
 
 
 def test_no_digit_and_no_background_in_both_splits():
@@ -89,3 +89,12 @@ def test_demo_reaches_its_score(tmp_path):
         assert name in last[1]
         picture = cv2.imread(str(tmp_path / 'demo' / name))
         assert picture.std() > 10, 'not blank'
+
+
+@pytest.mark.slow
+def test_classifier_reaches_its_score(digits, digits_classifier):
+    record = ROOT / 'projects' / 'digits' / 'record.py'
+    run(digits, record, digits_classifier, digits / 'recorded')
+    metrics = json.loads((digits / 'recorded' / 'metrics.json').read_text())
+    assert metrics['accuracy/top1'] >= 97
+    assert cv2.imread(str(digits / 'recorded' / 'curves.png')).std() > 10, 'not blank'

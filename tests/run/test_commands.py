@@ -3,21 +3,13 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from hrnet_plugins.recipes import distribution_of, framework_tool
+from support import run
 
 FEW = ['train_dataloader.dataset.indices=8', 'val_dataloader.dataset.indices=4', 'test_dataloader.dataset.indices=4']
-
-
-def run(folder, *args, module=None):
-    command = [sys.executable, *(['-m', module] if module else []), *map(str, args)]
-    done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope='module')
