@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ class Export:
         description: The format's own facts, such as the opset.
         runtime: What ran it.
         note: What the outputs are and what of the model is left out.
+        min_size: Smallest height and width in pixels that it takes.
         errors: ``max|a - b| / max|b|`` against PyTorch by input shape (B, C, H, W), the worst output of each.
     """
 
@@ -70,10 +72,15 @@ class Export:
     description: str
     runtime: str
     note: str
+    min_size: int
     errors: Mapping[tuple[int, ...], float]
 
     def __str__(self) -> str:
-        lines = [f'{self.path}: {self.description}, {self.path.stat().st_size / 1e6:.1f} MB', self.note]
+        megabytes = self.path.stat().st_size / 1e6
+        lines = [
+            f'{self.path}: {self.description}, {megabytes:.1f} MB, any batch, any size from {self.min_size} pixels',
+            self.note,
+        ]
         lines += [
             f'{self.runtime} against PyTorch at {"x".join(map(str, shape))}: {error:.1e} of the greatest output'
             for shape, error in self.errors.items()
@@ -136,7 +143,7 @@ def write(part: Part, path: Path, kind: Format, *, facts: Mapping[str, str]) -> 
                 f'than {TOLERANCE:.0e}: the file is not kept'
             )
         draft.replace(path)
-    return Export(path, description, kind.runtime, part.note, errors)
+    return Export(path, description, kind.runtime, part.note, part.min_size, errors)
 
 
 def capture(part: Part) -> ExportedProgram:
@@ -176,7 +183,8 @@ def reason(error: BaseException) -> str:
 
 
 def _difference(a: Tensor, b: Tensor) -> float:
-    return float((a - b).abs().max() / b.abs().max()) if a.shape == b.shape else float('inf')
+    error = float((a - b).abs().max() / b.abs().max()) if a.shape == b.shape else math.inf
+    return error if math.isfinite(error) else math.inf
 
 
 def _load(model: nn.Module, checkpoint: str) -> None:

@@ -153,9 +153,15 @@ def test_missing_packages_are_named(monkeypatch, digits_classifier, digits_check
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['hrnet-w18_100e_in1k', 'faster-rcnn_hrnetv2p-w18_1x_coco'])
-def test_published_recipes_export(name, tmp_path):
-    checkpoint = tmp_path / 'weights.pth'
-    torch.save(fill(model_of(recipes()[name])).state_dict(), checkpoint)
-    done = export(name, str(checkpoint), out=tmp_path / 'model.onnx')
+@pytest.mark.parametrize(
+    ('name', 'weights'),
+    [
+        ('hrnet-w18_100e_in1k', 'cls_w18'),
+        ('faster-rcnn_hrnetv2p-w18_1x_coco', 'faster-rcnn_hrnetv2p-w18_1x_coco'),
+    ],
+)
+def test_published_recipes_export_with_named_weights(name, weights, tmp_path, monkeypatch):
+    torch.save(fill(model_of(recipes()[name])).state_dict(), tmp_path / f'{weights}.pth')
+    monkeypatch.setenv('HRNET_PLUGINS_WEIGHTS', str(tmp_path))
+    done = export(name, f'hrnet://{weights}', out=tmp_path / 'model.onnx')
     assert done.path.stat().st_size > 4 * sum(p.numel() for p in HRNet('w18').parameters())
