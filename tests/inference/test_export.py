@@ -1,6 +1,7 @@
 """Exported files: any batch and size, PyTorch's outputs, the reason where there is none."""
 
 import importlib.util
+import math
 import warnings
 
 import numpy as np
@@ -13,8 +14,8 @@ from torch import nn
 
 import frameworks
 from hrnet_plugins import cli
-from hrnet_plugins.inference import FORMATS, export, exportable_part
-from hrnet_plugins.inference.files import TOLERANCE, write
+from hrnet_plugins.inference import FORMATS, Part, export, exportable_part
+from hrnet_plugins.inference.files import TOLERANCE, compare, write
 from hrnet_plugins.models import HRNet
 from hrnet_plugins.recipes import model_of, recipes
 from support import TINY, assert_equal, fill, image
@@ -100,11 +101,25 @@ def test_what_cannot_be_recorded_has_a_reason(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+class Halve(nn.Module):
+    """The smallest thing to export."""
+
+    def forward(self, images):
+        return (images / 2,)
+
+
 def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr('hrnet_plugins.inference.files.TOLERANCE', 1e-12)
+    part = Part(Halve(), ('half',), 'half of the images', channels=3)
+    assert write(part, tmp_path / 'kept.onnx', ONNX, facts={}).path.is_file()
+    monkeypatch.setattr('hrnet_plugins.inference.files.TOLERANCE', -1.0)
     with pytest.raises(ValueError, match=r'ONNX Runtime outputs of a.onnx differ .*: the file is not kept'):
-        write(exportable_part(fill(MODELS['classifier']())), tmp_path / 'a.onnx', ONNX, facts={})
-    assert not list(tmp_path.iterdir())
+        write(part, tmp_path / 'a.onnx', ONNX, facts={})
+    assert [path.name for path in tmp_path.iterdir()] == ['kept.onnx']
+
+
+def test_outputs_that_are_not_finite_differ():
+    part = Part(Halve(), ('half',), '', channels=3)
+    assert set(compare(lambda images: (images / 0 * 0,), part).values()) == {math.inf}
 
 
 @pytest.fixture(scope='module')
