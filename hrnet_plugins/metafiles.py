@@ -51,5 +51,5 @@ def _rows(metafile: Path) -> list[Published]:
             sources=tuple(model.get('Sources', ())),
             note=model.get('Note', ''),
         )
-        for model in content['Models']
+        for model in content.get('Models', ())
     ]

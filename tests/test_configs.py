@@ -135,10 +135,10 @@ def facts(cfg):
     assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size
     found = {
         'Iterations' if by_iteration else 'Epochs': length,
-        'Learning Rate Steps': steps.milestones,
+        'Learning Rate Steps': ', '.join(map(str, steps.milestones)),
         'Learning Rate': cfg.optim_wrapper.optimizer.lr,
         'Batch Size': cfg.auto_scale_lr.base_batch_size,
-        'Scales': [list(scale) for scale in (scales if isinstance(scales, list) else [scales])],
+        'Scales': ', '.join(f'{long}x{short}' for long, short in (scales if isinstance(scales, list) else [scales])),
         'Norm': norm_of(cfg.model.backbone),
     }
     if SCALE_CHOICES[resize.type]:
