@@ -1,9 +1,16 @@
 """Shared fixtures."""
 
 import pytest
+from mmengine.registry import DefaultScope
 
 from projects.digits.data import build
 from support import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _own_default_scope():
+    """Each test starts without a default scope: one that a framework was asked for earlier would hide the others."""
+    DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(scope='session')
