@@ -100,18 +100,25 @@ def test_config_without_a_framework_is_refused(tmp_path):
     assert '`default_scope` (None)' in result.output
 
 
+GLOO = 'runner_type=hrnet_plugins.GlooRunner'
+
+
 @pytest.mark.parametrize(
-    ('args', 'command'),
+    ('args', 'gpus', 'rest'),
     [
+        (['train', NAME, '--gpus', '2', '--launcher', 'pytorch'], True, ['--gpus', '2', '--launcher', 'pytorch']),
+        (['train', NAME, '--launcher', 'pytorch'], False, ['--launcher', 'pytorch', '--cfg-options', GLOO]),
         (
-            ['train', NAME, '--gpus', '2', '--launcher', 'pytorch'],
-            ['train', None, '--gpus', '2', '--launcher', 'pytorch'],
+            ['train', NAME, '--cfg-options', 'a.b=1', '--launcher', 'pytorch'],
+            False,
+            ['--cfg-options', GLOO, 'a.b=1', '--launcher', 'pytorch'],
         ),
-        (['test', NAME, 'a.pth', '--out', 'b.pkl'], ['test', None, '--checkpoint', 'a.pth', '--out', 'b.pkl']),
-        (['train', NAME, '--help'], ['train', None, '--help']),
+        (['train', NAME], False, []),
+        (['test', NAME, 'a.pth', '--out', 'b.pkl'], False, ['--checkpoint', 'a.pth', '--out', 'b.pkl']),
+        (['train', NAME, '--help'], False, ['--help']),
     ],
 )
-def test_options_go_to_mim_as_they_are(args, command, monkeypatch):
+def test_options_go_to_mim_as_they_are(args, gpus, rest, monkeypatch):
     seen = []
 
     def record(argv, check):
@@ -119,9 +126,9 @@ def test_options_go_to_mim_as_they_are(args, command, monkeypatch):
         return subprocess.CompletedProcess(argv, 3)
 
     monkeypatch.setattr(cli.subprocess, 'run', record)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpus)
     result = run(*args)
-    verb, _, *rest = command
-    assert seen == [[sys.executable, '-m', 'mim', verb, distribution_of('mmdet'), str(recipes()[NAME]), *rest]]
+    assert seen == [[sys.executable, '-m', 'mim', args[0], distribution_of('mmdet'), str(recipes()[NAME]), *rest]]
     assert result.exit_code == 3
 
 
