@@ -1,7 +1,7 @@
 _base_ = [
     '../../configs/_base_/models/mask-rcnn_hrnetv2p.py',
     './_base_/coco_masks.py',
-    './_base_/schedule_6e.py',
+    './_base_/schedule_5e.py',
     './_base_/runtime.py',
 ]
 
