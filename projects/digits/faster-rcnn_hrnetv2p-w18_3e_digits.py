@@ -7,6 +7,7 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(type='hrnet_plugins.HRNet', arch='w18'),
+    # From scratch; the last norm of each residual block starts at zero, as ResNet's do by default.
+    backbone=dict(type='hrnet_plugins.HRNet', arch='w18', zero_init_residual=True),
     neck=dict(in_channels=[18, 36, 72, 144]),
 )
