@@ -78,10 +78,11 @@ def metafiles():
 
 
 def test_there_is_a_row_for_each_recipe_and_no_other():
-    models = [model for metafile in metafiles() for model in metafile['Models']]
+    models = [model for metafile in metafiles() for model in metafile.get('Models', ())]
     assert {model['Name'] for model in models} == set(RECIPES)
     assert all((ROOT / model['Config']).resolve() == RECIPES[model['Name']] for model in models)
-    assert len(metafiles()) == len(list(ROOT.glob('configs/*/*/metafile.yml')))
+    assert len(metafiles()) == len(list(ROOT.glob('configs/**/metafile.yml')))
+    assert {model['In Collection'] for model in models} == {'HRNet'}, 'mim searches one collection'
 
 
 @pytest.mark.parametrize('name', RECIPES)
