@@ -1,9 +1,11 @@
-"""What the necks ask of the backbone's maps."""
+"""What necks and heads ask of the backbone's maps, and the concatenation of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -30,3 +32,18 @@ def check_feats(feats: Sequence[Tensor], in_channels: tuple[int, ...]) -> None:
             f'`in_channels` ({in_channels}) does not fit the maps received, of {found} channels: '
             "pass the backbone's out_channels"
         )
+
+
+def concat_feats(feats: Sequence[Tensor], *, align_corners: bool) -> Tensor:
+    """All maps as one, at the size of the first (arXiv:1904.04514, section 2.1).
+
+    Args:
+        feats: Maps (B, C_i, h_i, w_i), finest first.
+        align_corners: Of the bilinear resizing, as in ``torch.nn.functional.interpolate``.
+
+    Returns:
+        (B, sum(C_i), h_0, w_0).
+    """
+    size = feats[0].shape[2:]
+    coarser = (F.interpolate(x, size=size, mode='bilinear', align_corners=align_corners) for x in feats[1:])
+    return torch.cat([feats[0], *coarser], dim=1)

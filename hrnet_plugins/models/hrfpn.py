@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-import torch
 import torch.nn.functional as F
 import torch.utils.checkpoint
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from hrnet_plugins.models.feats import check_feats, listed_channels
+from hrnet_plugins.models.feats import check_feats, concat_feats, listed_channels
 from hrnet_plugins.registry import MODELS
 
 _POOLINGS: dict[str, Callable[..., Tensor]] = {'avg': F.avg_pool2d, 'max': F.max_pool2d}
@@ -80,13 +79,8 @@ class HRFPN(BaseModule):
             ValueError: If the maps do not have ``in_channels``.
         """
         check_feats(feats, self.in_channels)
-        fused = self._run(self.reduction_conv, self._concat(feats))  # (B, C, h, w)
+        fused = self._run(self.reduction_conv, concat_feats(feats, align_corners=False))  # (B, C, h, w)
         return tuple(self._run(conv, self._pool(fused, i)) for i, conv in enumerate(self.fpn_convs))
-
-    def _concat(self, feats: Sequence[Tensor]) -> Tensor:
-        size = feats[0].shape[2:]
-        coarser = (F.interpolate(x, size=size, mode='bilinear', align_corners=False) for x in feats[1:])
-        return torch.cat([feats[0], *coarser], dim=1)
 
     def _pool(self, x: Tensor, level: int) -> Tensor:
         if level == 0:
