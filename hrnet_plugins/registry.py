@@ -4,8 +4,10 @@ mmengine imports this module when it meets the scope ``hrnet_plugins``, whatever
 ``locations`` when it first looks a name up: no ``custom_imports`` are needed.
 """
 
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
@@ -27,6 +29,9 @@ FUNCTIONS = Registry(
     'function', parent=MMENGINE_FUNCTIONS, scope='hrnet_plugins', locations=['hrnet_plugins.io.collate']
 )
 RUNNERS = Registry('runner', parent=MMENGINE_RUNNERS, scope='hrnet_plugins', locations=['hrnet_plugins.runner'])
+# What is in these needs a framework, and is imported by the configs that use it.
+DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='hrnet_plugins')
+METRICS = Registry('metric', parent=MMENGINE_METRICS, scope='hrnet_plugins')
 
 allow_mmengine_checkpoints()
 register_scheme()

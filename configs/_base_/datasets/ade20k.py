@@ -1,0 +1,84 @@
+num_classes = 150
+crop_size = (520, 520)
+base_size = 520
+data_root = 'data/ade/ADEChallengeData2016/'
+loss = dict(type='hrnet_plugins.OhemCrossEntropy', thresh=0.9, min_kept=131072)
+# Beside the OHEM loss the official code averages the auxiliary one over all pixels, those without a label included.
+aux_loss = dict(type='hrnet_plugins.CrossEntropy', average='all')
+
+# The long side becomes 0.5, 0.6, ... 2.1 times the base size, one of them by chance.
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='hrnet_plugins.LoadLabels'),
+    # The short side to the base size first, as published, though the long side is set right after.
+    dict(type='Resize', scale=(100 * base_size, base_size), keep_ratio=True),
+    dict(
+        type='RandomChoiceResize',
+        scales=[(int(base_size * i / 10 + 0.5),) * 2 for i in range(5, 22)],
+        keep_ratio=True,
+    ),
+    dict(type='Pad', size=crop_size[::-1], pad_val=dict(img=0, seg=255)),  # black, as it comes before normalisation
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(100 * base_size, base_size), keep_ratio=True),
+    dict(type='hrnet_plugins.PadToMultiple', divisor=8, value=(104, 116, 124), scored=True),  # the mean colour, BGR
+    dict(type='hrnet_plugins.LoadLabels'),
+    dict(type='PackSegInputs', meta_keys=('img_path', 'ori_shape', 'img_shape', 'pad_shape', 'img_padding_size')),
+]
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='hrnet_plugins.ADE20KDataset',
+        data_root=data_root,
+        data_prefix=dict(img_path='images/training', seg_map_path='annotations/training'),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='hrnet_plugins.ADE20KDataset',
+        data_root=data_root,
+        data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='hrnet_plugins.PublishedIoU', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator
+
+fused_test = dict(
+    mode='fused',
+    base_size=base_size,
+    crop_size=crop_size,
+    windows='padded',
+    scales=[1.0],
+    flip=False,
+)
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale=(int(base_size * scale + 0.5),) * 2, keep_ratio=True)
+                for scale in [0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0]
+            ],
+            [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)],
+            [dict(type='hrnet_plugins.LoadLabels')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]

@@ -1,0 +1,83 @@
+num_classes = 19
+crop_size = (512, 1024)
+base_size = 2048
+data_root = 'data/cityscapes/'
+class_weight = [
+    *(0.8373, 0.918, 0.866, 1.0345, 1.0166, 0.9969, 0.9754, 1.0489, 0.8786, 1.0023),
+    *(0.9539, 0.9843, 1.1116, 0.9037, 1.0865, 1.0955, 1.0865, 1.1529, 1.0507),
+]
+loss = dict(type='hrnet_plugins.CrossEntropy', class_weight=class_weight)
+aux_loss = loss
+
+# The long side becomes 0.5, 0.6, ... 2.1 times the base size, one of them by chance.
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='hrnet_plugins.LoadLabels'),
+    dict(
+        type='RandomChoiceResize',
+        scales=[(int(base_size * i / 10 + 0.5),) * 2 for i in range(5, 22)],
+        keep_ratio=True,
+    ),
+    dict(type='Pad', size=crop_size[::-1], pad_val=dict(img=0, seg=255)),  # black, as it comes before normalisation
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='hrnet_plugins.LoadLabels'),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    batch_size=3,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='hrnet_plugins.CityscapesDataset',
+        data_root=data_root,
+        data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='hrnet_plugins.CityscapesDataset',
+        data_root=data_root,
+        data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='hrnet_plugins.PublishedIoU', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator
+
+fused_test = dict(
+    mode='fused',
+    base_size=base_size,
+    crop_size=(1024, 2048),
+    windows='shifted',
+    scales=[1.0],
+    flip=False,
+)
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale=(int(base_size * scale + 0.5),) * 2, keep_ratio=True)
+                for scale in [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
+            ],
+            [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)],
+            [dict(type='hrnet_plugins.LoadLabels')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]

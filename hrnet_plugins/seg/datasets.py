@@ -1,0 +1,164 @@
+"""Segmentation datasets that check themselves before a run starts, in the layouts and encodings they are shipped in.
+
+Each is mmseg's dataset of the same name with two additions: what is missing in its folders is an error when it is
+built, and ``ENCODING`` says which values may be in its label files, to which ``LoadLabels`` holds each file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from mmseg import datasets as mmseg_datasets
+from mmseg.datasets import BaseSegDataset
+
+from hrnet_plugins.registry import DATASETS
+
+IGNORED = 255
+"""Label of pixels that have none."""
+UNKNOWN = -1
+"""In an encoding: a value that no label file may hold."""
+
+
+def encoding(values: Mapping[int, int]) -> np.ndarray:
+    """A table (256,) from the values of a label file to labels; values that are not in ``values`` are unknown."""
+    table = np.full(256, UNKNOWN, np.int16)
+    for value, label in values.items():
+        table[value] = label
+    return table
+
+
+def shifted(classes: int) -> dict[int, int]:
+    """Values 1 to ``classes`` are the classes, 0 is no label."""
+    return {0: IGNORED, IGNORED: IGNORED, **{i + 1: i for i in range(classes)}}
+
+
+def plain(classes: int) -> dict[int, int]:
+    """Values 0 to ``classes - 1`` are the classes."""
+    return {IGNORED: IGNORED, **{i: i for i in range(classes)}}
+
+
+class CheckedDataset(BaseSegDataset):
+    """Checks of files and labels for mmseg's datasets.
+
+    Args:
+        args: Those of mmseg's dataset.
+        options: Those of mmseg's dataset.
+
+    Raises:
+        ValueError: If a folder or list is missing, there is no image, or an image or its labels are missing; the
+            message names the first of them.
+    """
+
+    ENCODING: ClassVar[Mapping[int, int] | None] = None
+    """Label by value of the label files; ``None`` takes the classes in order from 0."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        classes = len(type(self).METAINFO.get('classes', self.metainfo['classes']))
+        self.encoding = encoding(plain(classes) if self.ENCODING is None else self.ENCODING)
+        if self.label_map is not None:  # the user's choice of classes
+            for i, label in enumerate(self.encoding.tolist()):
+                self.encoding[i] = self.label_map.get(label, label)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """The images and their label files, all of which exist."""
+        if self.backend_args is not None:  # the files are not local ones
+            return super().load_data_list()
+        folders = {key: Path(folder) for key, folder in self.data_prefix.items() if folder is not None}
+        for key, folder in folders.items():
+            if not folder.is_dir():
+                raise ValueError(f'`data_prefix.{key}` ({folder}) is no folder: {self._layout()}')
+        if self.ann_file and not Path(self.ann_file).is_file():
+            raise ValueError(f'`ann_file` ({self.ann_file}) is no file: {self._layout()}')
+        found = super().load_data_list()
+        if not found:
+            raise ValueError(
+                f'`data_prefix.img_path` ({folders["img_path"]}) holds no *{self.img_suffix}: {self._layout()}'
+            )
+        for key, what in (('img_path', 'images'), ('seg_map_path', 'label files')):
+            missing = _missing([item[key] for item in found if key in item])
+            if missing:
+                raise ValueError(
+                    f'{len(missing)} of {len(found)} {what} are missing, the first: {missing[0]}. {self._layout()}'
+                )
+        return found
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """What ``load_data_list`` found of one image, and the encoding of its labels."""
+        return {**super().get_data_info(idx), 'encoding': self.encoding}
+
+    def _layout(self) -> str:
+        folders = ', '.join(f'{key}={folder}' for key, folder in self.data_prefix.items())
+        listed = f', ann_file={self.ann_file}' if self.ann_file else ''
+        return (
+            f'{type(self).__name__} reads *{self.img_suffix} and *{self.seg_map_suffix} below {folders}{listed}; the '
+            'layout is in configs/seg/README.md'
+        )
+
+
+def _missing(paths: Sequence[str]) -> list[str]:
+    """Those that are no files; each folder is listed once, which is quicker than asking for each file."""
+    folders = {Path(path).parent for path in paths}
+    present = {folder / name for folder in folders if folder.is_dir() for name in os.listdir(folder)}
+    return [path for path in paths if Path(path) not in present]
+
+
+@DATASETS.register_module()
+class FolderDataset(CheckedDataset):
+    """Any two folders of images and label files; ``metainfo=dict(classes=...)`` names the values from 0."""
+
+
+_CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+"""Label id of each class that is scored; ids run to 33, and -1, a licence plate, is stored as 255."""
+
+
+@DATASETS.register_module()
+class CityscapesDataset(CheckedDataset, mmseg_datasets.CityscapesDataset):
+    """Cityscapes as downloaded: ``*_gtFine_labelIds.png``, of which 19 classes are scored, need no conversion."""
+
+    METAINFO: ClassVar = {**mmseg_datasets.CityscapesDataset.METAINFO, 'label_values': _CITYSCAPES_IDS}
+    ENCODING: ClassVar = {
+        **dict.fromkeys((*range(34), IGNORED), IGNORED),
+        **{value: i for i, value in enumerate(_CITYSCAPES_IDS)},
+    }
+
+    def __init__(self, *, seg_map_suffix: str = '_gtFine_labelIds.png', **options: Any) -> None:
+        super().__init__(seg_map_suffix=seg_map_suffix, **options)
+
+
+@DATASETS.register_module()
+class LIPDataset(CheckedDataset, mmseg_datasets.LIPDataset):
+    """Look into Person: 19 human parts and the background."""
+
+
+@DATASETS.register_module()
+class PascalContext60Dataset(CheckedDataset, mmseg_datasets.PascalContextDataset):
+    """PASCAL-Context with the background as a class."""
+
+
+@DATASETS.register_module()
+class PascalContext59Dataset(CheckedDataset, mmseg_datasets.PascalContextDataset59):
+    """PASCAL-Context without the background, which has value 0 in the label files."""
+
+    ENCODING = shifted(59)
+
+
+@DATASETS.register_module()
+class COCOStuff10kDataset(CheckedDataset, mmseg_datasets.COCOStuffDataset):
+    """COCO-Stuff 10k, converted by mmseg's ``coco_stuff10k.py``: values 1 to 171, and 0 for no label."""
+
+    ENCODING = shifted(171)
+
+    def __init__(self, *, reduce_zero_label: bool = True, **options: Any) -> None:
+        super().__init__(reduce_zero_label=reduce_zero_label, **options)
+
+
+@DATASETS.register_module()
+class ADE20KDataset(CheckedDataset, mmseg_datasets.ADE20KDataset):
+    """ADE20K scene parsing: values 1 to 150, and 0 for no label."""
+
+    ENCODING = shifted(150)

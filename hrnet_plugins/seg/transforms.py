@@ -1,0 +1,97 @@
+"""Data transforms that mmcv and mmseg lack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import mmcv
+import mmengine.fileio
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from hrnet_plugins.registry import TRANSFORMS
+from hrnet_plugins.seg.datasets import UNKNOWN
+
+
+@TRANSFORMS.register_module()
+class LoadLabels(BaseTransform):
+    """Read the label file of an image and turn its values into labels, checking every one of them.
+
+    Needs ``seg_map_path`` and ``encoding``, which the datasets of this package provide, and adds ``gt_seg_map``
+    (H, W) in uint8.
+
+    Args:
+        backend_args: Of mmengine's file backend.
+    """
+
+    def __init__(self, *, backend_args: dict[str, Any] | None = None) -> None:
+        self.backend_args = backend_args
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add the labels.
+
+        Raises:
+            ValueError: Naming the file and the value, if it holds a value that is no label, has colours instead of
+                values, or another size than its image.
+        """
+        path = results['seg_map_path']
+        content = mmengine.fileio.get(path, backend_args=self.backend_args)
+        values = mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
+        if values is None or values.ndim != 2:
+            shape = None if values is None else values.shape
+            raise ValueError(f'{path} has shape {shape}: a label file holds one value a pixel, not colours')
+        if 'ori_shape' in results and values.shape != tuple(results['ori_shape'][:2]):
+            raise ValueError(f'{path} is {values.shape} pixels, its image {results["ori_shape"][:2]}: they must agree')
+        table = results['encoding']
+        labels = np.full(values.shape, UNKNOWN, table.dtype)
+        inside = (values >= 0) & (values < len(table))
+        labels[inside] = table[values[inside].astype(np.intp)]
+        wrong = labels == UNKNOWN
+        if wrong.any():
+            found = np.unique(values[wrong])
+            known = np.flatnonzero(table != UNKNOWN)
+            raise ValueError(
+                f'{path} holds the value {", ".join(map(str, found[:5].tolist()))}, which is no label of this dataset '
+                f'(labels are {_ranges(known)}): is it the right folder, converted as the dataset needs?'
+            )
+        results['gt_seg_map'] = labels.astype(np.uint8)
+        results['seg_fields'] = [*results.get('seg_fields', []), 'gt_seg_map']
+        return results
+
+
+def _ranges(values: np.ndarray) -> str:
+    """Sorted numbers as ``0 to 33, 255``."""
+    runs = np.split(values, np.flatnonzero(np.diff(values) > 1) + 1)
+    return ', '.join(str(run[0]) if len(run) == 1 else f'{run[0]} to {run[-1]}' for run in runs)
+
+
+@TRANSFORMS.register_module()
+class PadToMultiple(BaseTransform):
+    """Pad the image below and to the right to a multiple of ``divisor`` pixels, before a test.
+
+    ``PackSegInputs`` must list ``img_padding_size`` in its ``meta_keys``: mmseg's segmentors read it.
+
+    Args:
+        divisor: Both sides become multiples of it.
+        value: Of the added pixels, in the image's own channel order.
+        scored: Leave the padding in the scores, which are then resized with it to the original size, as the
+            official code tests on ADE20K; otherwise it is cropped before.
+    """
+
+    def __init__(self, *, divisor: int, value: Sequence[int], scored: bool = False) -> None:
+        if divisor < 1:
+            raise ValueError(f'`divisor` ({divisor}) must be at least 1 pixel')
+        self.divisor = divisor
+        self.value = tuple(value)
+        self.scored = scored
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Pad ``img``; set ``img_shape``, ``pad_shape`` and ``img_padding_size`` (left, right, top, bottom)."""
+        height, width = results['img'].shape[:2]
+        image = mmcv.impad_to_multiple(results['img'], self.divisor, pad_val=self.value)
+        results['img'] = image
+        results['img_shape'] = results['pad_shape'] = image.shape[:2]
+        added = (0, image.shape[1] - width, 0, image.shape[0] - height)
+        results['img_padding_size'] = (0, 0, 0, 0) if self.scored else added
+        return results
