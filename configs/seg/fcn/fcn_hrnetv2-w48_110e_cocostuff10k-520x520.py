@@ -1,0 +1,12 @@
+_base_ = [
+    '../../_base_/models/fcn_hrnetv2_align-corners.py',
+    '../../_base_/hrnet_w48.py',
+    '../../_base_/datasets/cocostuff10k.py',
+    '../../_base_/schedules/poly_110e_cocostuff10k.py',
+    '../../_base_/seg_runtime.py',
+]
+model = dict(
+    backbone=_base_.hrnet,
+    decode_head=dict(in_channels=_base_.hrnet_channels, num_classes=_base_.num_classes, loss_decode=_base_.loss),
+    test_cfg=_base_.fused_test,
+)

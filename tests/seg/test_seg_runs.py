@@ -1,0 +1,100 @@
+"""Every published recipe trains two iterations and is tested, on generated images in its dataset's true layout."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from hrnet_plugins.recipes import recipes
+from layouts import LAYOUTS, TRAIN, VAL
+from seg_models import heads
+from support import ROOT, TINY
+
+RECIPES = {name: path for name, path in recipes().items() if 'hrnetv2-w48' in name}
+
+
+def small(name, folder):
+    """The recipe with a tiny network, which learns from scratch; data, losses and schedule stay."""
+    cfg = Config.fromfile(RECIPES[name])
+    cfg.model.backbone.update(arch=TINY, init_cfg=None)
+    for head in heads(cfg.model):
+        head.in_channels = TINY.channels
+    if len(heads(cfg.model)) == 2:
+        cfg.model.decode_head[1].update(channels=16, ocr_channels=8)
+    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        cfg[key].update(num_workers=0, persistent_workers=False)
+    cfg.train_dataloader.batch_size = 2
+    cfg.train_cfg.max_epochs = 1
+    cfg.param_scheduler[0].end = 1
+    cfg.work_dir = str(folder / 'work_dirs' / name)
+    cfg.log_level = 'ERROR'
+    cfg.randomness = dict(seed=0)
+    cfg.default_hooks.checkpoint.interval = 1
+    return cfg
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    MMLogger.get_current_instance().setLevel('WARNING')
+
+
+def marked(name):
+    """OCR covers every dataset; the plain models of the same datasets add minutes and little else."""
+    quick = name.startswith('ocr') or '480x480' in name
+    return pytest.param(name, marks=[] if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize('name', [marked(name) for name in RECIPES])
+@pytest.mark.filterwarnings('ignore::UserWarning')  # of the runner, about this short schedule
+def test_recipe_trains_and_tests(name, folder):
+    init_default_scope('mmseg')
+    cfg = small(name, folder)
+    LAYOUTS[cfg.data_root](folder / cfg.data_root)
+    cfg.experiment_name = f'{name}-{folder.name}-train'
+    runner = Runner.from_cfg(cfg)
+    before = {k: v.clone() for k, v in runner.model.state_dict().items()}
+    runner.train()
+    rates = [group['lr'] for group in runner.optim_wrapper.optimizer.param_groups]
+    images = TRAIN + VAL if 'trainval' in name else TRAIN
+    assert runner.iter == images // 2
+    assert max(rates) == 0, 'the learning rate ends at zero'
+    changed = {k for k, v in runner.model.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed == {k for k in before if not k.startswith('data_preprocessor')}
+    assert all(torch.isfinite(v).all() for v in runner.model.state_dict().values())
+
+    scales = [0.25, 0.5] if 'cityscapes' in name else [0.5, 1.25]
+    for kind, options in (('single', {}), ('multi', dict(scales=scales, flip=True))):
+        cfg = small(name, folder)
+        cfg.load_from = str(folder / 'work_dirs' / name / 'epoch_1.pth')
+        cfg.model.test_cfg.update(options)
+        cfg.experiment_name = f'{name}-{folder.name}-{kind}'
+        metrics = Runner.from_cfg(cfg).test()
+        if 'trainval' in name:
+            written = sorted(path.name for path in (folder / 'work_dirs/cityscapes_test').glob('*.png'))
+            assert written == [f'testville_{i:06}_000019_leftImg8bit.png' for i in range(VAL)]
+        else:
+            assert 0 <= metrics['mIoU_published'] <= metrics['mIoU'] + 0.01
+            assert metrics['mIoU'] <= 100
+
+
+@pytest.mark.parametrize('method', ['fcn', 'ocr'])
+@pytest.mark.filterwarnings('ignore::UserWarning')  # of the runner, about this short schedule
+def test_digits_recipe_trains_and_tests(method, digits, monkeypatch, tmp_path):
+    monkeypatch.chdir(digits)
+    init_default_scope('mmseg')
+    (recipe,) = (ROOT / 'projects' / 'digits').glob(f'{method}_hrnetv2-*_digits.py')
+    cfg = Config.fromfile(recipe)
+    for loader, few in ((cfg.train_dataloader, 8), (cfg.val_dataloader, 2), (cfg.test_dataloader, 2)):
+        loader.update(num_workers=0, persistent_workers=False)
+        loader.dataset.indices = few
+    cfg.train_cfg.update(max_epochs=1, val_interval=1)
+    cfg.work_dir, cfg.experiment_name, cfg.log_level = str(tmp_path), f'digits-{method}', 'ERROR'
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == 2
+    assert 0 <= runner.test()['mIoU'] <= 100
+    MMLogger.get_current_instance().setLevel('WARNING')
