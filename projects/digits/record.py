@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from data import build
-from report import draw_curves, draw_predictions
+from hrnet_plugins.recipes import framework_of
+from report import draw_curves, draw_labels, draw_predictions
 
 DATA = Path('data/digits')
 
@@ -30,7 +31,8 @@ def record(recipe: Path, folder: Path) -> dict[str, Any]:
 
     ``folder`` receives ``metrics.json`` (the test's metrics, the minutes of training with its validation, machine,
     versions and commit), ``curves.png``, and ``run/``, which replaces that of an earlier recording, with logs, the
-    last checkpoint and ``predictions.pkl``; for a detector also ``predictions.png``.
+    last checkpoint and what the test's ``--out`` left there; for a detector and a segmentor also
+    ``predictions.png``.
 
     Returns:
         The content of ``metrics.json``, and ``checkpoint``, the path of the one that was tested.
@@ -42,16 +44,20 @@ def record(recipe: Path, folder: Path) -> dict[str, Any]:
     _command('train', recipe, '--work-dir', run / 'train')
     minutes = (time.monotonic() - started) / 60
     checkpoint = (run / 'train' / 'last_checkpoint').read_text().strip()
-    _command('test', recipe, checkpoint, '--work-dir', run / 'test', '--out', run / 'predictions.pkl')
+    # mmseg's tool writes a folder of label files, the others' a pickle.
+    name = 'predictions' if framework_of(recipe) == 'mmseg' else 'predictions.pkl'
+    _command('test', recipe, checkpoint, '--work-dir', run / 'test', '--out', run / name)
 
     (results,) = (run / 'test').glob('*/*.json')
     metrics = {**json.loads(results.read_text()), 'training_minutes': round(minutes, 2), **_environment()}
     (folder / 'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
     (scalars,) = (run / 'train').glob('*/vis_data/scalars.json')
     draw_curves(scalars, folder / 'curves.png')
-    found = predictions(folder)
-    if 'pred_instances' in found[0]:
-        draw_predictions(found, DATA / 'annotations' / 'val.json', DATA / 'val', folder / 'predictions.png')
+    if (run / 'predictions').is_dir():
+        draw_labels(run / 'predictions', DATA / 'semantic' / 'val', DATA / 'val', folder / 'predictions.png')
+    elif 'pred_instances' in predictions(folder)[0]:
+        out = folder / 'predictions.png'
+        draw_predictions(predictions(folder), DATA / 'annotations' / 'val.json', DATA / 'val', out)
     print(f'\nTrained in {minutes:.1f} minutes, validation included; checkpoint: {checkpoint}')
     return {**metrics, 'checkpoint': checkpoint}
 

@@ -1,4 +1,4 @@
-"""Pictures of a finished detector: predictions beside ground truth, and the curves of its training."""
+"""Pictures of a finished model: predictions beside ground truth, and the curves of its training."""
 
 from __future__ import annotations
 
@@ -81,6 +81,38 @@ def _mask(ax: Axes, mask: np.ndarray, label: int) -> None:
     colour = np.zeros((*mask.shape, 4))
     colour[mask > 0] = (*COLOURS[label], 0.6)
     ax.imshow(colour)
+
+
+def draw_labels(predictions: Path, labels: Path, images: Path, out: Path) -> None:
+    """Save a grid of scenes: the labels of each over it, and beside it the predictions.
+
+    Args:
+        predictions: A folder of label files, as mmseg's test tool writes with ``--out``.
+        labels: The folder of the true ones, under the same names.
+        images: The folder of the scenes, under the same names.
+        out: The PNG to write.
+    """
+    names = sorted(path.name for path in predictions.glob('*.png'))
+    figure, axes = plt.subplots(4, 6, figsize=(15, 10.6), layout='constrained')
+    for i, name in enumerate(names[:: max(1, len(names) // 12)][:12]):
+        scene = cv2.imread(str(images / name))[..., ::-1]
+        row, column = divmod(i, 3)
+        for ax, title, folder in zip(
+            axes[row, 2 * column : 2 * column + 2], ('labels', 'predicted'), (labels, predictions)
+        ):
+            ax.imshow(_overlay(scene, cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED)))
+            ax.set_title(title, fontsize=9)
+            ax.axis('off')
+    handles = [plt.Line2D([], [], color=colour, lw=6, label=str(digit)) for digit, colour in enumerate(COLOURS)]
+    figure.legend(handles=handles, loc='outside lower center', ncols=10, frameon=False)
+    figure.savefig(out, dpi=80)
+    plt.close(figure)
+
+
+def _overlay(scene: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """A scene (H, W, 3), darkened, with the colour of its digit on every pixel that has one."""
+    palette = np.vstack([np.zeros((1, 3)), np.array(COLOURS)]) * 255
+    return np.where(labels[..., None] > 0, palette[labels], scene * 0.6).astype(np.uint8)
 
 
 def draw_curves(scalars: Path, out: Path) -> None:
