@@ -21,7 +21,7 @@ from typing import Any
 
 from data import build
 from hrnet_plugins.recipes import framework_of
-from report import draw_curves, draw_labels, draw_predictions
+from report import SCORES, draw_curves, draw_labels, draw_predictions
 
 DATA = Path('data/digits')
 
@@ -29,10 +29,10 @@ DATA = Path('data/digits')
 def record(recipe: Path, folder: Path) -> dict[str, Any]:
     """Train and test a recipe as a user would, with the command line, and write what came of it.
 
-    ``folder`` receives ``metrics.json`` (the test's metrics, the minutes of training with its validation, machine,
-    versions and commit), ``curves.png``, and ``run/``, which replaces that of an earlier recording, with logs, the
-    last checkpoint and what the test's ``--out`` left there; for a detector and a segmentor also
-    ``predictions.png``.
+    ``folder`` receives ``metrics.json`` (the test's metrics, the scores of each validation, the minutes of training
+    with its validation, machine, versions and commit), ``curves.png``, and ``run/``, which replaces that of an
+    earlier recording, with logs, the last checkpoint and what the test's ``--out`` left there; for a detector and a
+    segmentor also ``predictions.png``.
 
     Returns:
         The content of ``metrics.json``, and ``checkpoint``, the path of the one that was tested.
@@ -49,9 +49,14 @@ def record(recipe: Path, folder: Path) -> dict[str, Any]:
     _command('test', recipe, checkpoint, '--work-dir', run / 'test', '--out', run / name)
 
     (results,) = (run / 'test').glob('*/*.json')
-    metrics = {**json.loads(results.read_text()), 'training_minutes': round(minutes, 2), **_environment()}
-    (folder / 'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
     (scalars,) = (run / 'train').glob('*/vis_data/scalars.json')
+    metrics = {
+        **json.loads(results.read_text()),
+        'validations': validations(scalars),
+        'training_minutes': round(minutes, 2),
+        **_environment(),
+    }
+    (folder / 'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
     draw_curves(scalars, folder / 'curves.png')
     if (run / 'predictions').is_dir():
         draw_labels(run / 'predictions', DATA / 'semantic' / 'val', DATA / 'val', folder / 'predictions.png')
@@ -60,6 +65,12 @@ def record(recipe: Path, folder: Path) -> dict[str, Any]:
         draw_predictions(predictions(folder), DATA / 'annotations' / 'val.json', DATA / 'val', out)
     print(f'\nTrained in {minutes:.1f} minutes, validation included; checkpoint: {checkpoint}')
     return {**metrics, 'checkpoint': checkpoint}
+
+
+def validations(scalars: Path) -> list[dict[str, float]]:
+    """The scores of each validation during a training, from the log that mmengine leaves."""
+    rows = map(json.loads, scalars.read_text().splitlines())
+    return [{name: row[name] for name in SCORES if name in row} for row in rows if SCORES.keys() & row.keys()]
 
 
 def predictions(folder: Path) -> list[dict[str, Any]]:

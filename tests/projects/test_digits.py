@@ -97,4 +97,6 @@ def test_classifier_reaches_its_score(digits, digits_classifier):
     run(digits, record, digits_classifier, digits / 'recorded')
     metrics = json.loads((digits / 'recorded' / 'metrics.json').read_text())
     assert metrics['accuracy/top1'] >= 97
+    assert len(metrics['validations']) == 5
+    assert metrics['validations'][-1] == {'accuracy/top1': pytest.approx(metrics['accuracy/top1'])}
     assert cv2.imread(str(digits / 'recorded' / 'curves.png')).std() > 10, 'not blank'
