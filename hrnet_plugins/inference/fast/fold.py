@@ -1,0 +1,80 @@
+"""Convolution and batch norm as one convolution. Shape legend: B batch, C channels, h x w size of a map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+_PLAIN_CONVS = ('Conv2d',)
+
+
+class FoldedConv(nn.Module):
+    """A convolution that holds its norm's scale and shift, for inference.
+
+    Args:
+        weight: (C_out, C_in / groups, k, k), norm included.
+        bias: (C_out,), norm included, or ``None``.
+        conv: Where stride, padding, dilation and groups are from.
+        relu: End with a ReLU.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, conv: nn.Conv2d, *, relu: bool = False) -> None:
+        super().__init__()
+        self.register_buffer('weight', weight.contiguous(memory_format=torch.channels_last))
+        self.register_buffer('bias', bias)
+        self.geometry: dict[str, Any] = dict(
+            stride=conv.stride, padding=conv.padding, dilation=conv.dilation, groups=conv.groups
+        )
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, h, w) -> (B, C_out, ., .)."""
+        out = F.conv2d(x, self.weight, self.bias, **self.geometry)
+        return out.relu_() if self.relu else out
+
+
+def foldable(conv: nn.Module, norm: nn.Module) -> bool:
+    """Whether a norm in eval mode is a fixed scale and shift of the outputs of a convolution without tricks."""
+    fixed = isinstance(norm, nn.Identity) or (isinstance(norm, _BatchNorm) and norm.running_mean is not None)
+    return fixed and is_plain_conv(conv) and not _hooked(norm)
+
+
+def is_plain_conv(conv: nn.Module) -> bool:
+    """Whether it is torch's or mmcv's own 2-D convolution, padded with zeros, without hooks that make its weight."""
+    return (
+        isinstance(conv, nn.Conv2d)
+        and type(conv).__name__ in _PLAIN_CONVS
+        and type(conv).__module__.partition('.')[0] in ('torch', 'mmcv')
+        and conv.padding_mode == 'zeros'
+        and not isinstance(conv.padding, str)
+        and not torch.nn.utils.parametrize.is_parametrized(conv)
+        and not _hooked(conv)
+    )
+
+
+def fold(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of the one convolution, computed in float64 and returned in the convolution's own precision."""
+    if not isinstance(norm, _BatchNorm):
+        return conv.weight.detach(), None if conv.bias is None else conv.bias.detach()
+    mean, var = norm.running_mean, norm.running_var
+    assert mean is not None and var is not None
+    scale = torch.rsqrt(var.double() + norm.eps)  # (C_out,)
+    if norm.weight is not None:
+        scale = scale * norm.weight.detach().double()
+    shift = -mean.double() if conv.bias is None else conv.bias.detach().double() - mean.double()
+    bias = shift * scale
+    if norm.bias is not None:
+        bias = bias + norm.bias.detach().double()
+    weight = conv.weight.detach().double() * scale[:, None, None, None]
+    return weight.to(conv.weight.dtype), bias.to(conv.weight.dtype)
+
+
+def _hooked(module: nn.Module) -> bool:
+    return bool(module._forward_pre_hooks or module._forward_hooks)
