@@ -17,7 +17,12 @@ from mmengine.registry import Registry
 import hrnet_plugins.io  # noqa: F401, the storage backend is registered by the import
 from hrnet_plugins.checkpoints import allow_mmengine_checkpoints, register_scheme
 
-MODELS = Registry('model', parent=MMENGINE_MODELS, scope='hrnet_plugins', locations=['hrnet_plugins.models'])
+MODELS = Registry(
+    'model',
+    parent=MMENGINE_MODELS,
+    scope='hrnet_plugins',
+    locations=['hrnet_plugins.models', 'hrnet_plugins.inference.config'],
+)
 MODEL_WRAPPERS = Registry(
     'model wrapper', parent=MMENGINE_MODEL_WRAPPERS, scope='hrnet_plugins', locations=['hrnet_plugins.models']
 )

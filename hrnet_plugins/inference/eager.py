@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hrnet_plugins.inference.fast.mirror import mirror
+from hrnet_plugins.inference.fast.make import mirror
 from hrnet_plugins.inference.files import Run
 from hrnet_plugins.inference.parts import Part
 

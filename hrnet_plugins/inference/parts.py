@@ -61,7 +61,7 @@ class _Segmentor(nn.Module):
         return (F.interpolate(logits, size=images.shape[2:], mode='bilinear', align_corners=align_corners),)
 
 
-class _Features(nn.Module):
+class Features(nn.Module):
     """Images (B, C, H, W) -> the maps (B, C_i, h_i, w_i) that a detector's heads receive, finest first."""
 
     def __init__(self, model: Any) -> None:
@@ -70,6 +70,7 @@ class _Features(nn.Module):
         self.neck = getattr(model, 'neck', None)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(B, C, H, W) -> maps (B, C_i, h_i, w_i), finest first."""
         feats = self.backbone(images)
         return tuple(feats if self.neck is None else self.neck(feats))
 
@@ -84,7 +85,7 @@ def exportable_part(model: nn.Module) -> Part:
         ValueError: If the model is none of mmpretrain's image classifiers, mmseg's encoder-decoders and models with
             a backbone, with what it is instead.
     """
-    kind = _kind(model)
+    kind = kind_of(model)
     backbone = getattr(model, 'backbone', None)
     channels = getattr(backbone, 'in_channels', 3)
     if kind == 'classifier':
@@ -93,7 +94,7 @@ def exportable_part(model: nn.Module) -> Part:
         note = 'logits (B, classes, H, W) at the size of the input, before the softmax; whole images, no sliding window'
         return Part(_Segmentor(model).eval(), ('logits',), note, channels, context=_sizes_unread)
     if isinstance(backbone, nn.Module):
-        features = _Features(model).eval()
+        features = Features(model).eval()
         with torch.no_grad():
             count = len(features(torch.zeros(1, channels, 64, 64)))
         heads = [name for name, _ in model.named_children() if name.endswith('head')]
@@ -114,11 +115,17 @@ def exportable_part(model: nn.Module) -> Part:
     )
 
 
-def _kind(model: nn.Module) -> str:
+def kind_of(model: nn.Module) -> str:
+    """``'classifier'``, ``'segmentor'`` or ``'detector'`` for a model of mmpretrain, mmseg or mmdet, else empty."""
     names = {(cls.__module__.partition('.')[0], cls.__name__) for cls in type(model).__mro__}
-    if ('mmpretrain', 'ImageClassifier') in names:
-        return 'classifier'
-    return 'segmentor' if ('mmseg', 'EncoderDecoder') in names else ''
+    return next((kind for kind, name in _BASES.items() if name in names), '')
+
+
+_BASES = {
+    'classifier': ('mmpretrain', 'ImageClassifier'),
+    'segmentor': ('mmseg', 'EncoderDecoder'),
+    'detector': ('mmdet', 'BaseDetector'),
+}
 
 
 def _sizes_unread() -> AbstractContextManager[object]:

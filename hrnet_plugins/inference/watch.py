@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain
 from operator import attrgetter, is_
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -21,8 +23,8 @@ class Watch:
 
     def __init__(self, module: nn.Module) -> None:
         children = list(module.modules())
-        self._tables = [t for m in children for t in (m._modules, m._parameters, m._buffers)]
-        self._entries = list(chain.from_iterable(map(dict.values, self._tables)))
+        self._tables: list[dict[str, Any]] = [t for m in children for t in (m._modules, m._parameters, m._buffers)]
+        self._entries = list(_values(self._tables))
         tensors = [t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()]
         self._tensors = tensors
         self._counted = [t for t in tensors if not t.is_inference()]  # the others have no counter
@@ -33,7 +35,7 @@ class Watch:
         # In C loops: a forward on a GPU takes milliseconds, and there are thousands of entries.
         return (
             sum(map(len, self._tables)) != len(self._entries)
-            or not all(map(is_, chain.from_iterable(map(dict.values, self._tables)), self._entries))
+            or not all(map(is_, _values(self._tables), self._entries))
             or self._marks_now() != self._marks
         )
 
@@ -42,3 +44,7 @@ class Watch:
 
 
 _version = attrgetter('_version')
+
+
+def _values(tables: list[dict[str, Any]]) -> Iterator[Any]:
+    return chain.from_iterable(table.values() for table in tables)

@@ -40,7 +40,7 @@ class FoldedConv(nn.Module):
         return out.relu_() if self.relu else out
 
 
-def foldable(conv: nn.Module, norm: nn.Module) -> bool:
+def foldable(conv: Any, norm: nn.Module) -> bool:
     """Whether a norm in eval mode is a fixed scale and shift of the outputs of a convolution without tricks."""
     fixed = isinstance(norm, nn.Identity) or (isinstance(norm, _BatchNorm) and norm.running_mean is not None)
     return fixed and is_plain_conv(conv) and not _hooked(norm)
