@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hrnet_plugins.inference.backends import Compile
 from hrnet_plugins.inference.files import Run
 from hrnet_plugins.inference.parts import Part
-from hrnet_plugins.inference.precision import check_device
+from hrnet_plugins.inference.precision import check_device, device_of, precision_of
 from hrnet_plugins.inference.twins import accelerated_part, twin_of
 from hrnet_plugins.inference.watch import Watch
 
@@ -42,7 +42,7 @@ class Engine:
         """The twin that computes what the model does now."""
         if self._twin is None or self._watch is None or self._watch.changed():
             self.drop()
-            check_device(self.dtype, _device(self.plain))
+            check_device(self.dtype, device_of(self.plain))
             self._watch = Watch(self.plain)
             part = accelerated_part(self.plain)
             run = self._compile(part, self.dtype)
@@ -58,7 +58,8 @@ class Engine:
             outputs = run(images)
             if self.announce:
                 self.announce = False
-                print_log(self._difference(images, outputs, part.module(images)), logger='current', level=logging.INFO)
+                plain = part.module(images.to(precision_of(self.plain)))
+                print_log(self._difference(images, outputs, plain), logger='current', level=logging.INFO)
             return outputs
 
         return first
@@ -73,7 +74,3 @@ class Engine:
             f'{"x".join(map(str, images.shape))} its outputs differ from the plain ones by {mean:.1e} on average and '
             f'{worst:.1e} at most, as a part of the greatest'
         )
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device('cpu'))

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
     {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -38,6 +38,17 @@ def check_device(dtype: torch.dtype, device: torch.device) -> None:
             '`dtype` (torch.float16) is slower than float32 on this CPU, which has no instructions for it: use '
             'torch.bfloat16, or move the model to a GPU'
         )
+
+
+def precision_of(module: nn.Module) -> torch.dtype:
+    """That of a module's own weights; float32 if it has none."""
+    tensors = (*module.parameters(), *module.buffers())
+    return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's tensors are; the CPU if it has none."""
+    return next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device('cpu'))
 
 
 def cast(value: Any, dtype: torch.dtype) -> Any:

@@ -12,7 +12,7 @@ from hrnet_plugins.inference.fast.make import mirror
 from hrnet_plugins.inference.fast.mirror import Mirror, shell
 from hrnet_plugins.inference.files import Run
 from hrnet_plugins.inference.parts import Features, Part, kind_of
-from hrnet_plugins.inference.precision import cast
+from hrnet_plugins.inference.precision import cast, precision_of
 
 METHODS: Mapping[str, tuple[str, ...]] = {
     'classifier': ('forward', 'predict'),
@@ -31,7 +31,7 @@ class _Logits(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return _as_tuple(self.model(images, mode='tensor'))
+        return _as_tuple(self.model.forward(images, mode='tensor'))  # its hooks run outside
 
 
 class _Outputs(nn.Module):
@@ -42,7 +42,7 @@ class _Outputs(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return _as_tuple(self.model(images))
+        return _as_tuple(self.model.forward(images))  # its hooks run outside
 
 
 def accelerated_part(model: nn.Module) -> Part:
@@ -160,7 +160,7 @@ class _AsGiven(Mirror):
         first = x if isinstance(x, Tensor) else x[0]
         if 'structure' not in self.__dict__:
             sample = x[:1, :, :256, :256] if isinstance(x, Tensor) else x
-            self.__dict__['structure'] = type(self._plain(sample))
+            self.__dict__['structure'] = type(self._plain(cast(sample, precision_of(self._plain))))
         outputs = cast(self.run(x), first.dtype)
         return outputs[0] if issubclass(self.structure, Tensor) else self.structure(outputs)
 

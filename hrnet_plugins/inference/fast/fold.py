@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -46,7 +46,7 @@ def foldable(conv: Any, norm: nn.Module) -> bool:
     return fixed and is_plain_conv(conv) and not _hooked(norm)
 
 
-def is_plain_conv(conv: nn.Module) -> bool:
+def is_plain_conv(conv: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Whether it is torch's or mmcv's own 2-D convolution, padded with zeros, without hooks that make its weight."""
     return (
         isinstance(conv, nn.Conv2d)
@@ -74,6 +74,18 @@ def fold(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | None]:
         bias = bias + norm.bias.detach().double()
     weight = conv.weight.detach().double() * scale[:, None, None, None]
     return weight.to(conv.weight.dtype), bias.to(conv.weight.dtype)
+
+
+def pad_channels(weight: Tensor, bias: Tensor | None, multiple: int, *, inputs: bool) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias with channels of zeros up to a multiple, among the outputs and, if asked, the inputs.
+
+    Exact: what is zero stays zero through ReLU, sums and resizing, and adds nothing in the next convolution.
+    """
+    c_out, c_in = weight.shape[:2]
+    more_in = -c_in % multiple if inputs else 0
+    more_out = -c_out % multiple
+    weight = F.pad(weight, (0, 0, 0, 0, 0, more_in, 0, more_out))
+    return weight, None if bias is None else F.pad(bias, (0, more_out))
 
 
 def _hooked(module: nn.Module) -> bool:

@@ -11,9 +11,11 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from hrnet_plugins.inference.fast.fold import FoldedConv, fold, foldable
+from hrnet_plugins.inference.fast.fold import FoldedConv, fold, foldable, is_plain_conv, pad_channels
+from hrnet_plugins.inference.fast.hrnet import Contiguous, FastHRNet, FastModule
 from hrnet_plugins.inference.fast.mirror import Mirror, bare
-from hrnet_plugins.models import HRNet
+from hrnet_plugins.inference.fast.winograd import WinogradConv, pays
+from hrnet_plugins.models import HRModule, HRNet
 from hrnet_plugins.models.layers import ResidualBlock
 
 Boundaries = Mapping[nn.Module, tuple[type[Mirror], torch.dtype]]
@@ -21,7 +23,9 @@ Pairs = Iterator[tuple[str, str]]
 """Names of the convolutions and norms of a module where the norm takes the convolution's output, and nothing else."""
 
 
-def mirror(plain: nn.Module, dtype: torch.dtype, *, within: Boundaries = MappingProxyType({})) -> nn.Module:
+def mirror(
+    plain: nn.Module, dtype: torch.dtype, *, within: Boundaries = MappingProxyType({}), multiple: int = 1
+) -> nn.Module:
     """The twin of a module: eval mode, channels last, floating tensors in ``dtype``, batch norms folded.
 
     Hooks of the originals run, except those of convolutions and norms that are folded.
@@ -30,33 +34,46 @@ def mirror(plain: nn.Module, dtype: torch.dtype, *, within: Boundaries = Mapping
         plain: The original; it is read, not changed.
         dtype: Precision of the twin.
         within: Modules in it whose twins have other methods, and from which on the precision is another.
+        multiple: Inside HRNets whose norms all fold, channels are padded with zeros to a multiple of this.
     """
-    return _Maker(within).twin(plain, dtype)
+    return _Maker(within, multiple).twin(plain, dtype, 1)
 
 
 class _Maker:
-    def __init__(self, within: Boundaries) -> None:
+    def __init__(self, within: Boundaries, multiple: int) -> None:
         self.within = within
-        self.made: dict[tuple[nn.Module, torch.dtype], nn.Module] = {}  # a module in two places has one twin
+        self.multiple = multiple
+        self.made: dict[tuple[nn.Module, torch.dtype, int], nn.Module] = {}  # a module in two places has one twin
 
-    def twin(self, plain: nn.Module, dtype: torch.dtype) -> nn.Module:
-        key = plain, dtype
+    def twin(self, plain: nn.Module, dtype: torch.dtype, multiple: int) -> nn.Module:
+        key = plain, dtype, multiple
         if key not in self.made:
-            self.made[key] = self._make(plain, dtype)
+            self.made[key] = self._make(*key)
         return self.made[key]
 
-    def _make(self, plain: nn.Module, dtype: torch.dtype) -> nn.Module:
-        mixin, dtype = self.within.get(plain, (_MIXINS.get(type(plain).forward, Mirror), dtype))
+    def _make(self, plain: nn.Module, dtype: torch.dtype, multiple: int) -> nn.Module:
+        if type(plain).forward is HRNet.forward and _folds_completely(plain):
+            multiple = self.multiple
+        if is_plain_conv(plain) and dtype == torch.float32:
+            weight, bias = fold(plain, nn.Identity())
+            if pays(weight, plain):
+                return WinogradConv(weight, bias)
+        mixin, dtype = self.within.get(plain, (_mixin(plain), dtype))
         twin = bare(plain, mixin, dtype=dtype)
         for name, parameter in plain._parameters.items():
             own = parameter if parameter is None else nn.Parameter(_convert(parameter, dtype), requires_grad=False)
             twin.register_parameter(name, own)
         for name, buffer in plain._buffers.items():
             twin.register_buffer(name, buffer if buffer is None else _convert(buffer, dtype))
-        folded = _folded(plain, dtype)
+        folded = _folded(plain, dtype, multiple)
         for name, child in plain._modules.items():
-            twin.add_module(name, child if child is None else folded.get(name) or self.twin(child, dtype))
+            twin.add_module(name, child if child is None else folded.get(name) or self.twin(child, dtype, multiple))
         return twin
+
+
+def _mixin(plain: nn.Module) -> type[Mirror]:
+    of_mmcv = type(plain).__module__.startswith('mmcv.ops.')
+    return _MIXINS.get(type(plain).forward, Contiguous if of_mmcv else Mirror)
 
 
 def _convert(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -64,17 +81,32 @@ def _convert(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
 
-def _folded(plain: nn.Module, dtype: torch.dtype) -> dict[str, nn.Module]:
+def _folded(plain: nn.Module, dtype: torch.dtype, multiple: int) -> dict[str, nn.Module]:
     found: dict[str, nn.Module] = {}
+    for conv_name, norm_name in _foldable(plain):
+        conv: Any = plain.get_submodule(conv_name)
+        first = isinstance(plain, HRNet) and conv_name == 'conv1'  # it takes the image
+        weight, bias = pad_channels(*fold(conv, plain.get_submodule(norm_name)), multiple, inputs=not first)
+        found[conv_name] = _convolution(weight.to(dtype), None if bias is None else bias.to(dtype), conv)
+        found[norm_name] = nn.Identity()
+    return found
+
+
+def _convolution(weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> nn.Module:
+    return WinogradConv(weight, bias) if pays(weight, conv) else FoldedConv(weight, bias, conv)
+
+
+def _foldable(plain: nn.Module) -> Pairs:
     pairs = _PAIRS.get(type(plain).forward)
     for conv_name, norm_name in () if pairs is None else pairs(plain):
-        conv: Any = plain.get_submodule(conv_name)
-        norm = plain.get_submodule(norm_name)
-        if foldable(conv, norm):
-            weight, bias = fold(conv, norm)
-            found[conv_name] = FoldedConv(weight.to(dtype), None if bias is None else bias.to(dtype), conv)
-            found[norm_name] = nn.Identity()
-    return found
+        if foldable(plain.get_submodule(conv_name), plain.get_submodule(norm_name)):
+            yield conv_name, norm_name
+
+
+def _folds_completely(plain: nn.Module) -> bool:
+    with_tensors = sum(bool(child._parameters) for child in plain.modules())
+    folding = [child.get_submodule(name) for child in plain.modules() for pair in _foldable(child) for name in pair]
+    return with_tensors == sum(bool(child._parameters) for child in folding)
 
 
 def _in_sequence(plain: nn.Sequential) -> Pairs:
@@ -104,5 +136,7 @@ _PAIRS: Mapping[Callable[..., Any], Callable[..., Pairs]] = MappingProxyType(
 )
 """What a forward does with its convolutions and norms: the order of registration alone does not tell."""
 
-_MIXINS: Mapping[Callable[..., Any], type[Mirror]] = MappingProxyType({})
+_MIXINS: Mapping[Callable[..., Any], type[Mirror]] = MappingProxyType(
+    {HRModule.forward: FastModule, HRNet.forward: FastHRNet}
+)
 """Modules whose twins compute in another way, by the forward that is replaced: a subclass with its own keeps that."""

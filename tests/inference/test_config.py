@@ -1,0 +1,123 @@
+"""Acceleration by a line of config: the same model and state dict, and one line in the log."""
+
+import logging
+
+import pytest
+import torch
+from mmengine import ConfigDict
+from mmengine.logging import MMLogger
+from mmengine.registry import MODELS, DefaultScope
+
+import frameworks
+from hrnet_plugins.recipes import framework_tool, model_of, recipe_path
+from support import TINY, assert_equal, fill, image, run
+
+HEAD = dict(type='LinearClsHead', num_classes=7, in_channels=32)
+
+
+def config(**options):
+    """A classifier's config without our line, and with it."""
+    plain = dict(
+        type='ImageClassifier',
+        backbone=frameworks.backbone(TINY, out_indices=(3,)),
+        neck=dict(type='GlobalAveragePooling'),
+        head=HEAD,
+    )
+    return plain, {**plain, 'type': 'hrnet_plugins.Accelerated', 'plain': 'ImageClassifier', **options}
+
+
+@pytest.fixture
+def log():
+    """What mmengine's current logger writes."""
+    lines = []
+    handler = logging.Handler(logging.INFO)
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
+
+
+def test_one_line_accelerates_and_says_how_much_differs(log):
+    before, after = config(dtype='bf16')
+    plain, fast = (fill(frameworks.build('mmpretrain', c)) for c in (before, after))
+    assert isinstance(fast, type(plain))
+    assert list(fast.state_dict()) == list(plain.state_dict())
+    x = image((2, 3, 64, 64))
+    with torch.no_grad():
+        assert_equal(fast(x), plain(x), 3e-2)
+        fast(x)
+    (line,) = (line for line in log if 'accelerated' in line)
+    assert line.startswith('ImageClassifier runs accelerated (eager, torch.bfloat16): at 2x3x64x64 its outputs differ')
+    mean, worst = (float(word) for word in line.split() if 'e-0' in word)
+    assert 0 < mean < worst < 3e-2
+
+
+def test_the_plain_type_is_looked_up_where_the_config_is_from():
+    _, after = config(plain='mmpretrain.ImageClassifier')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        assert type(MODELS.build(ConfigDict(after))).__name__ == 'AcceleratedImageClassifier'
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(plain=None), r"`plain` \(None\) must name the model's own type"),
+        (dict(dtype='half'), r"`dtype` \('half'\) must be one of fp32, bf16, fp16"),
+        (dict(backend='tpu'), r"`backend` \('tpu'\) is unknown"),
+    ],
+)
+def test_mistakes_are_named(options, message):
+    _, after = config(**options)
+    with pytest.raises(ValueError, match=message):
+        frameworks.build('mmpretrain', after)
+
+
+LINE = ['model.type=hrnet_plugins.Accelerated', 'model.dtype=bf16']
+FEW = ['test_dataloader.dataset.indices=4']
+
+
+def weights(recipe, path):
+    torch.save(dict(state_dict=fill(model_of(recipe)).state_dict()), path)
+    return path
+
+
+def test_mmdets_test_tool(digits, digits_recipe, tmp_path):
+    checkpoint = weights(digits_recipe, tmp_path / 'a.pth')
+    tool = framework_tool('mmdet', 'test')
+    text = run(
+        digits, tool, digits_recipe, checkpoint, '--work-dir', tmp_path, '--cfg-options', *LINE, *FEW,
+        'model.plain=FasterRCNN',
+    )  # fmt: skip
+    assert text.count('FasterRCNN runs accelerated (eager, torch.bfloat16)') == 1
+    assert 'bbox_mAP' in text
+
+
+def test_mmpretrains_test_tool(digits, digits_classifier, tmp_path):
+    checkpoint = weights(digits_classifier, tmp_path / 'a.pth')
+    text = run(
+        digits, 'test', digits_classifier, checkpoint, '--work-dir', tmp_path, '--cfg-options', *LINE, *FEW,
+        'model.plain=ImageClassifier', module='hrnet_plugins.cli',
+    )  # fmt: skip
+    assert text.count('ImageClassifier runs accelerated (eager, torch.bfloat16)') == 1
+    assert 'accuracy/top1' in text
+
+
+def test_det_inferencer(digits, digits_recipe, tmp_path):
+    from mmdet.apis import DetInferencer  # noqa: PLC0415
+
+    config = tmp_path / 'fast.py'
+    config.write_text(
+        f'_base_ = {str(recipe_path(str(digits_recipe)))!r}\n'
+        "model = dict(type='hrnet_plugins.Accelerated', plain=_base_.model.type)\n"
+    )
+    picture = next((digits / 'data/digits').rglob('val*/*.png'))
+    checkpoint = str(weights(digits_recipe, tmp_path / 'a.pth'))
+    results = []
+    for path in (config, digits_recipe):
+        infer = DetInferencer(str(path), checkpoint, device='cpu', show_progress=False)
+        (result,) = infer(str(picture), pred_score_thr=0.0)['predictions']
+        results.append((type(infer.model).__name__, torch.tensor(result['scores'])))
+    (fast, ours), (_, theirs) = results
+    assert fast == 'AcceleratedFasterRCNN'
+    assert_equal(ours, theirs)

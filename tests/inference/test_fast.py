@@ -1,0 +1,222 @@
+"""The pieces of the fast copy: padding, lanes, graphs, Winograd's convolutions."""
+
+import threading
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from hrnet_plugins.inference.fast.lanes import CudaLanes, side_by_side, using
+from hrnet_plugins.inference.fast.make import mirror
+from hrnet_plugins.inference.fast.winograd import MIN_CHANNELS, WinogradConv, pays
+from hrnet_plugins.inference.graphs import CudaCapture, Graphs
+from hrnet_plugins.models import HRFPN, HRNet
+from support import TINY, assert_equal, fill, image
+
+
+@pytest.mark.parametrize('multiple', [8, 5])
+def test_channels_of_zeros_change_nothing(multiple):
+    plain = fill(HRNet(TINY)).eval()
+    twin = mirror(plain, torch.float32, multiple=multiple)
+    widths = {m.weight.shape[0] for m in twin.modules() if hasattr(m, 'geometry')}
+    assert all(width % multiple == 0 for width in widths)
+    x = image((2, 3, 97, 131))
+    with torch.no_grad():
+        for a, b in zip(twin(x), plain(x), strict=True):
+            assert_equal(a, b)
+
+
+def test_a_network_whose_norms_stay_is_not_padded():
+    plain = fill(HRNet(TINY, norm_cfg=dict(type='GN', num_groups=4))).eval()
+    twin = mirror(plain, torch.float32, multiple=8)
+    x = image((1, 3, 64, 64))
+    with torch.no_grad():
+        for a, b in zip(twin(x), plain(x), strict=True):
+            assert_equal(a, b)
+
+
+class Recording:
+    """Lanes that note how much work they were given at a time."""
+
+    def __init__(self):
+        self.counts = []
+
+    def __call__(self, tasks):
+        self.counts.append(len(tasks))
+        return [task() for task in tasks]
+
+
+def test_branches_and_sums_are_given_to_the_lanes():
+    plain = fill(HRNet(TINY)).eval()
+    twin = mirror(plain, torch.float32)
+    lanes = Recording()
+    with torch.no_grad(), using(lanes):
+        twin(image((1, 3, 64, 64)))
+    assert lanes.counts == [2, 2, 3, 3, 3, 3, 4, 4], 'a module runs its branches, then its sums'
+
+
+def test_any_order_of_the_tasks_gives_the_same():
+    """What one task reads, no other writes: in place sums may not reach a neighbour's input."""
+    plain = fill(HRNet(TINY)).eval()
+    twin = mirror(plain, torch.float32)
+    x = image((1, 3, 97, 64))
+
+    def backwards(tasks):
+        return [task() for task in reversed(tasks)][::-1]
+
+    with torch.no_grad():
+        expected = [out.clone() for out in twin(x)]
+        with using(backwards):
+            for a, b in zip(twin(x), expected, strict=True):
+                assert torch.equal(a, b)
+
+
+def test_lanes_are_of_the_thread_that_asked():
+    seen = []
+    with using(Recording()):
+        thread = threading.Thread(target=lambda: seen.append(side_by_side([lambda: 1, lambda: 2])))
+        thread.start()
+        thread.join()
+    assert seen == [[1, 2]]
+
+
+class Recorder:
+    """A capture that counts, and marks what was replayed."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def __call__(self, run, images):
+        self.shapes.append(tuple(images.shape))
+        return lambda images: (*run(images), 'replayed')
+
+
+def run_eagerly(images):
+    return (images * 2,)
+
+
+def test_a_shape_is_recorded_when_it_comes_again():
+    capture = Recorder()
+    graphs = Graphs(run_eagerly, capture)
+    x = torch.ones(1, 3, 4, 4)
+    assert len(graphs(x)) == 1
+    assert graphs(x)[1] == 'replayed'
+    assert graphs(x)[1] == 'replayed'
+    assert capture.shapes == [(1, 3, 4, 4)]
+    assert torch.equal(graphs(x + 1)[0], torch.full_like(x, 4)), 'with the images of this call'
+    assert len(graphs(x.bfloat16())) == 1, 'another precision is another shape'
+
+
+def test_shapes_beyond_the_bound_stay_eager():
+    capture = Recorder()
+    graphs = Graphs(run_eagerly, capture, max_shapes=2)
+    for _ in range(3):
+        results = [graphs(torch.ones(1, 3, 4, width)) for width in range(1, 5)]
+    assert [len(result) for result in results] == [2, 2, 1, 1]
+    assert len(capture.shapes) == 2
+
+
+def test_what_cannot_be_recorded_runs_eagerly_and_says_why():
+    def capture(run, images):
+        raise RuntimeError('it synchronises')
+
+    graphs = Graphs(run_eagerly, capture)
+    x = torch.ones(1, 3, 4, 4)
+    graphs(x)
+    with pytest.warns(UserWarning, match=r'images of \(1, 3, 4, 4\) run without a CUDA graph.*it synchronises'):
+        graphs(x)
+    assert len(graphs(x)) == 1, 'without another warning'
+
+
+@pytest.mark.parametrize('size', [(1, 40, 48), (2, 33, 47), (1, 64, 31), (3, 8, 8)])
+@pytest.mark.parametrize('bias', [True, False])
+def test_winograds_convolution(size, bias):
+    batch, height, width = size
+    conv = fill(nn.Conv2d(24, 40, 3, padding=1, bias=bias))
+    x = image((batch, 24, height, width))
+    with torch.no_grad():
+        exact = F.conv2d(x.double(), conv.weight.double(), None if conv.bias is None else conv.bias.double(), padding=1)
+        out = WinogradConv(conv.weight, conv.bias)(x.contiguous(memory_format=torch.channels_last))
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    assert_equal(out.double(), exact, 3e-6)
+
+
+def test_winograds_convolution_rounds_no_more_than_the_plain_one_by_much():
+    conv = nn.Conv2d(256, 64, 3, padding=1)
+    x = image((1, 256, 32, 32))
+    with torch.no_grad():
+        exact = conv.double()(x.double())
+        out = WinogradConv(conv.float().weight, conv.bias)(x)
+    assert_equal(out.double(), exact, 4e-6)
+
+
+@pytest.mark.parametrize(
+    ('options', 'chosen'),
+    [
+        ({}, True),
+        (dict(stride=2), False),
+        (dict(padding=2, dilation=2), False),
+        (dict(groups=2), False),
+        (dict(out_channels=MIN_CHANNELS - 1), False),
+        (dict(kernel_size=1, padding=0), False),
+        (dict(dtype=torch.bfloat16), False),
+    ],
+)
+def test_only_wide_plain_convolutions_are_winograds(options, chosen):
+    channels = MIN_CHANNELS
+    conv = nn.Conv2d(**{**dict(in_channels=channels, out_channels=channels, kernel_size=3, padding=1), **options})
+    assert pays(conv.weight, conv) is chosen
+    assert isinstance(mirror(conv, conv.weight.dtype), WinogradConv) is chosen
+
+
+def test_wide_necks_and_heads_have_them():
+    neck = fill(HRFPN((4, 8, 16, 32), MIN_CHANNELS)).eval()
+    twin = mirror(neck, torch.float32)
+    assert sum(isinstance(module, WinogradConv) for module in twin.modules()) == 5
+    feats = [image((1, c, s, s + 1)) for c, s in ((4, 36), (8, 18), (16, 9), (32, 5))]
+    with torch.no_grad():
+        for a, b in zip(twin(feats), neck(feats), strict=True):
+            assert_equal(a, b)
+
+
+def on_gpu(dtype):
+    backbone = HRNet(TINY)
+    plain = fill(nn.Sequential(backbone, HRFPN(backbone.out_channels, 16))).eval().cuda()
+    return plain, mirror(plain, dtype, multiple=8)
+
+
+@pytest.mark.gpu
+def test_graphs_give_the_eager_outputs_for_every_shape_and_call():
+    plain, twin = on_gpu(torch.float32)
+    graphs = Graphs(lambda images: twin(images.contiguous(memory_format=torch.channels_last)), CudaCapture())
+    with torch.no_grad():
+        for seed in range(4):
+            for shape in ((1, 3, 64, 96), (2, 3, 97, 131)):
+                x = image(shape, seed=seed).cuda()
+                for a, b in zip(graphs(x), plain(x), strict=True):
+                    assert_equal(a, b, 1e-4)  # cuDNN chooses other algorithms
+    assert len(graphs.recorded) == 2
+
+
+@pytest.mark.gpu
+def test_results_outlive_the_next_replay():
+    from hrnet_plugins.inference import accelerate  # noqa: PLC0415
+
+    plain, _ = on_gpu(torch.float32)
+    fast = accelerate(plain, dtype='fp16')
+    x = image((1, 3, 64, 96)).cuda()
+    fast(x)
+    kept = fast(x)
+    before = [out.clone() for out in kept]
+    fast(x * 2)
+    assert all(torch.equal(a, b) for a, b in zip(kept, before))
+
+
+@pytest.mark.gpu
+def test_streams_join():
+    lanes = CudaLanes()
+    with torch.no_grad():
+        x = torch.ones(1 << 20, device='cuda')
+        tasks = [lambda k=k: x.mul(k).cumsum(0)[-1] for k in range(4)]
+        assert [int(out) for out in lanes(tasks)] == [k << 20 for k in range(4)]
