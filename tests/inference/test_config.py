@@ -1,6 +1,8 @@
 """Acceleration by a line of config: the same model and state dict, and one line in the log."""
 
+import json
 import logging
+import warnings
 
 import pytest
 import torch
@@ -104,7 +106,9 @@ def test_mmpretrains_test_tool(digits, digits_classifier, tmp_path):
 
 
 def test_det_inferencer(digits, digits_recipe, tmp_path):
-    from mmdet.apis import DetInferencer  # noqa: PLC0415
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of optional packages
+        from mmdet.apis import DetInferencer  # noqa: PLC0415
 
     config = tmp_path / 'fast.py'
     config.write_text(
@@ -115,9 +119,43 @@ def test_det_inferencer(digits, digits_recipe, tmp_path):
     checkpoint = str(weights(digits_recipe, tmp_path / 'a.pth'))
     results = []
     for path in (config, digits_recipe):
-        infer = DetInferencer(str(path), checkpoint, device='cpu', show_progress=False)
-        (result,) = infer(str(picture), pred_score_thr=0.0)['predictions']
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of saved files without class names, and mmdet's own
+            infer = DetInferencer(str(path), checkpoint, device='cpu', show_progress=False)
+            (result,) = infer(str(picture))['predictions']
         results.append((type(infer.model).__name__, torch.tensor(result['scores'])))
     (fast, ours), (_, theirs) = results
     assert fast == 'AcceleratedFasterRCNN'
     assert_equal(ours, theirs)
+
+
+@pytest.mark.gpu
+def test_mmdets_benchmark_tool(digits, digits_recipe, tmp_path):
+    checkpoint = weights(digits_recipe, tmp_path / 'a.pth')
+    tool = framework_tool('mmdet', 'analysis_tools/benchmark')
+    text = run(
+        digits, tool, digits_recipe, '--checkpoint', checkpoint, '--task', 'inference', '--max-iter', 8,
+        '--num-warmup', 2, '--log-interval', 4, '--work-dir', tmp_path, '--cfg-options', LINE[0],
+        'model.dtype=fp16', 'model.plain=FasterRCNN',
+    )  # fmt: skip
+    assert 'FasterRCNN runs accelerated (eager, torch.float16)' in text
+    assert 'fps: ' in text
+
+
+@pytest.mark.slow
+def test_detections_score_the_same(digits, digits_recipe, tmp_path):
+    options = ['--work-dir', tmp_path, '--cfg-options', 'train_cfg.max_epochs=2', 'train_cfg.val_interval=5']
+    run(digits, 'train', digits_recipe, *options, module='hrnet_plugins.cli')
+
+    def bbox_map(name, *options):
+        out = tmp_path / name
+        options = ['--work-dir', out, '--cfg-options', 'load_from=None', *options]
+        run(digits, 'test', digits_recipe, tmp_path / 'epoch_2.pth', *options, module='hrnet_plugins.cli')
+        (metrics,) = out.glob('*/*.json')
+        return json.loads(metrics.read_text())['coco/bbox_mAP']
+
+    plain = bbox_map('plain')
+    assert plain > 0.05, 'a detector that found nothing would prove nothing'
+    for dtype in ('fp32', 'bf16'):
+        fast = bbox_map(dtype, LINE[0], 'model.plain=FasterRCNN', f'model.dtype={dtype}')
+        assert fast == pytest.approx(plain, abs=0.005)

@@ -1,7 +1,7 @@
 """3x3 convolutions with a quarter of the multiplications, in float32 on CPUs.
 
-Winograd's F(4x4, 3x3) (Lavin and Gray, arXiv:1509.09308): an output
-tile of 4x4 pixels takes 36 products of each pair of channels instead of 144. oneDNN had it and removed it.
+Winograd's F(4x4, 3x3) (Lavin and Gray, arXiv:1509.09308): a tile of 4x4 output pixels takes 36 products of each
+pair of channels instead of 144.
 
 Shape legend: B batch, C input channels, O output channels, h x w size of the map, r rows of t tiles in a band.
 """
