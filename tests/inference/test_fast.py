@@ -137,7 +137,7 @@ def test_winograds_convolution(size, bias):
     x = image((batch, 24, height, width))
     with torch.no_grad():
         exact = F.conv2d(x.double(), conv.weight.double(), None if conv.bias is None else conv.bias.double(), padding=1)
-        out = WinogradConv(conv.weight, conv.bias)(x.contiguous(memory_format=torch.channels_last))
+        out = WinogradConv(conv.weight, conv.bias, conv)(x.contiguous(memory_format=torch.channels_last))
     assert out.is_contiguous(memory_format=torch.channels_last)
     assert_equal(out.double(), exact, 3e-6)
 
@@ -147,7 +147,7 @@ def test_winograds_convolution_rounds_no_more_than_the_plain_one_by_much():
     x = image((1, 256, 32, 32))
     with torch.no_grad():
         exact = conv.double()(x.double())
-        out = WinogradConv(conv.float().weight, conv.bias)(x)
+        out = WinogradConv(conv.float().weight, conv.bias, conv)(x)
     assert_equal(out.double(), exact, 4e-6)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 _PLAIN_CONVS = ('Conv2d',)
+_ONEDNN = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class FoldedConv(nn.Module):
@@ -19,25 +20,55 @@ class FoldedConv(nn.Module):
         weight: (C_out, C_in / groups, k, k), norm included.
         bias: (C_out,), norm included, or ``None``.
         conv: Where stride, padding, dilation and groups are from.
-        relu: End with a ReLU.
     """
 
     weight: Tensor
     bias: Tensor | None
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, conv: nn.Conv2d, *, relu: bool = False) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> None:
         super().__init__()
         self.register_buffer('weight', weight.contiguous(memory_format=torch.channels_last))
         self.register_buffer('bias', bias)
         self.geometry: dict[str, Any] = dict(
             stride=conv.stride, padding=conv.padding, dilation=conv.dilation, groups=conv.groups
         )
-        self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, h, w) -> (B, C_out, ., .)."""
-        out = F.conv2d(x, self.weight, self.bias, **self.geometry)
-        return out.relu_() if self.relu else out
+        return F.conv2d(x, self.weight, self.bias, **self.geometry)
+
+    def with_relu(self, x: Tensor) -> Tensor:
+        """The same, and a ReLU."""
+        return self(x).relu_()
+
+    def onto(self, total: Tensor, x: Tensor) -> Tensor:
+        """The sum of ``total``, which is written over, and the outputs, and a ReLU."""
+        return total.add_(self(x)).relu_()
+
+
+class PackedConv(FoldedConv):
+    """The same on a CPU: weights in oneDNN's own order, sum and ReLU in the convolution's own pass over the memory."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> None:
+        super().__init__(weight, bias, conv)
+        self.order = conv.padding, conv.stride, conv.dilation, conv.groups
+        self.packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.order, None)
+
+    def with_relu(self, x: Tensor) -> Tensor:
+        """See ``FoldedConv``."""
+        run = torch.ops.mkldnn._convolution_pointwise
+        return run(x, self.packed, self.bias, *self.order, 'relu', [], '')
+
+    def onto(self, total: Tensor, x: Tensor) -> Tensor:
+        """See ``FoldedConv``."""
+        run = torch.ops.mkldnn._convolution_pointwise_.binary
+        return run(total, x, self.packed, self.bias, *self.order, 'add', 1.0, 'relu', [], '')
+
+
+def convolution(weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> FoldedConv:
+    """The fastest there is for a device and precision."""
+    packs = weight.device.type == 'cpu' and torch.backends.mkldnn.is_available() and weight.dtype in _ONEDNN
+    return (PackedConv if packs else FoldedConv)(weight, bias, conv)
 
 
 def foldable(conv: Any, norm: nn.Module) -> bool:

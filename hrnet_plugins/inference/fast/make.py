@@ -11,8 +11,8 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from hrnet_plugins.inference.fast.fold import FoldedConv, fold, foldable, is_plain_conv, pad_channels
-from hrnet_plugins.inference.fast.hrnet import Contiguous, FastHRNet, FastModule
+from hrnet_plugins.inference.fast.fold import convolution, fold, foldable, is_plain_conv, pad_channels
+from hrnet_plugins.inference.fast.hrnet import Contiguous, FastBlock, FastHRNet, FastModule
 from hrnet_plugins.inference.fast.mirror import Mirror, bare
 from hrnet_plugins.inference.fast.winograd import WinogradConv, pays
 from hrnet_plugins.models import HRModule, HRNet
@@ -57,7 +57,7 @@ class _Maker:
         if is_plain_conv(plain) and dtype == torch.float32:
             weight, bias = fold(plain, nn.Identity())
             if pays(weight, plain):
-                return WinogradConv(weight, bias)
+                return WinogradConv(weight, bias, plain)
         mixin, dtype = self.within.get(plain, (_mixin(plain), dtype))
         twin = bare(plain, mixin, dtype=dtype)
         for name, parameter in plain._parameters.items():
@@ -68,10 +68,15 @@ class _Maker:
         folded = _folded(plain, dtype, multiple)
         for name, child in plain._modules.items():
             twin.add_module(name, child if child is None else folded.get(name) or self.twin(child, dtype, multiple))
+        for before, after in pairwise(twin.children()) if type(plain).forward is nn.Sequential.forward else ():
+            if isinstance(before, FastBlock) and isinstance(after, FastBlock):
+                after.__dict__['before'] = before
         return twin
 
 
 def _mixin(plain: nn.Module) -> type[Mirror]:
+    if isinstance(plain, ResidualBlock) and type(plain).forward is ResidualBlock.forward:
+        return FastBlock if len(list(_foldable(plain))) == len(plain._names) else Mirror
     of_mmcv = type(plain).__module__.startswith('mmcv.ops.')
     return _MIXINS.get(type(plain).forward, Contiguous if of_mmcv else Mirror)
 
@@ -93,7 +98,7 @@ def _folded(plain: nn.Module, dtype: torch.dtype, multiple: int) -> dict[str, nn
 
 
 def _convolution(weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> nn.Module:
-    return WinogradConv(weight, bias) if pays(weight, conv) else FoldedConv(weight, bias, conv)
+    return WinogradConv(weight, bias, conv) if pays(weight, conv) else convolution(weight, bias, conv)
 
 
 def _foldable(plain: nn.Module) -> Pairs:

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hrnet_plugins.inference.fast.fold import FoldedConv
+
 TILE = 4
 POINTS = (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))
 """Where the polynomials are evaluated, infinity aside. Rounding is a quarter of that with the usual 0, 1, -1, 2, -2
@@ -27,26 +29,24 @@ MIN_TILES = 64
 """Below, neither."""
 
 
-class WinogradConv(nn.Module):
+class WinogradConv(FoldedConv):
     """A 3x3 convolution with stride and padding 1.
 
     Args:
         weight: (O, C, 3, 3).
         bias: (O,), or ``None``.
+        conv: The convolution.
     """
 
-    weight: Tensor
     bias: Tensor
     transformed: Tensor
     into: Tensor
     back: Tensor
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        super().__init__()
+    def __init__(self, weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> None:
+        super().__init__(weight, weight.new_zeros(len(weight)) if bias is None else bias, conv)
         evaluate, interpolate, back = (torch.from_numpy(matrix) for matrix in _matrices())
         transformed = torch.einsum('ai,ocij,bj->abco', evaluate, weight.double(), evaluate)  # (6, 6, C, O)
-        self.register_buffer('weight', weight.contiguous(memory_format=torch.channels_last))
-        self.register_buffer('bias', weight.new_zeros(len(weight)) if bias is None else bias)
         self.register_buffer('transformed', transformed.flatten(0, 1).to(weight.dtype))  # (36, C, O)
         self.register_buffer('into', torch.kron(interpolate, interpolate).to(weight.dtype))  # (36, 36)
         self.register_buffer('back', torch.kron(back, back).to(weight.dtype))  # (16, 36)
@@ -56,7 +56,7 @@ class WinogradConv(nn.Module):
         batch, _, height, width = x.shape
         down, across = -(-height // TILE), -(-width // TILE)  # tiles
         if batch * down * across < MIN_TILES:
-            return F.conv2d(x, self.weight, self.bias, padding=1)
+            return super().forward(x)
         channels, out_channels = self.transformed.shape[1:]
         more = across * TILE - width, down * TILE - height
         padded = F.pad(
