@@ -93,12 +93,14 @@ def test_batches_of_one_to_eight():
         assert_same(fast, plain, image((batch, 3, 33, 47), seed=batch))
 
 
-@pytest.mark.parametrize('arch', ['w18_small_v1', pytest.param('w18', marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    'arch', ['w18_small_v1', *(pytest.param(arch, marks=pytest.mark.slow) for arch in ('w18', 'w48'))]
+)
 @pytest.mark.parametrize('dtype', TOLERANCE)
 def test_published_widths(arch, dtype):
     backbone = HRNet(arch)
     plain = fill(nn.Sequential(backbone, HRFPN(backbone.out_channels))).eval()
-    assert_same(accelerate(plain, dtype=dtype), plain, image((1, 3, 96, 101)), TOLERANCE[dtype])
+    assert_same(accelerate(plain, dtype=dtype), plain, image((1, 3, 160, 165)), TOLERANCE[dtype])
 
 
 def test_necks_alone():

@@ -9,6 +9,7 @@ Shape legend: B batch, C input channels, O output channels, h x w size of the ma
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -23,9 +24,9 @@ POINTS = (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))
 (1.7e-6 against 6.8e-6 of the greatest output, for 256 channels of normal noise), and no more than of the plain sum."""
 BAND_BYTES = 4 << 20
 """Transformed pixels that are worked on at once, so that they stay in the cache."""
-MIN_CHANNELS = 128
+MIN_CHANNELS = 96
 """Below, the transforms cost what the products save."""
-MIN_TILES = 64
+MIN_TILES = 16
 """Below, neither."""
 
 
@@ -39,17 +40,20 @@ class WinogradConv(FoldedConv):
     """
 
     bias: Tensor
-    transformed: Tensor
     into: Tensor
     back: Tensor
 
     def __init__(self, weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> None:
         super().__init__(weight, weight.new_zeros(len(weight)) if bias is None else bias, conv)
-        evaluate, interpolate, back = (torch.from_numpy(matrix) for matrix in _matrices())
-        transformed = torch.einsum('ai,ocij,bj->abco', evaluate, weight.double(), evaluate)  # (6, 6, C, O)
-        self.register_buffer('transformed', transformed.flatten(0, 1).to(weight.dtype))  # (36, C, O)
+        _, interpolate, back = _MATRICES
         self.register_buffer('into', torch.kron(interpolate, interpolate).to(weight.dtype))  # (36, 36)
         self.register_buffer('back', torch.kron(back, back).to(weight.dtype))  # (16, 36)
+
+    @cached_property
+    def transformed(self) -> Tensor:
+        """(36, C, O): made for the first map that is large enough, as it takes four times the weight's memory."""
+        evaluate = _MATRICES[0].to(self.weight.dtype)
+        return torch.einsum('ai,ocij,bj->abco', evaluate, self.weight, evaluate).flatten(0, 1).contiguous()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, O, h, w)."""
@@ -57,7 +61,7 @@ class WinogradConv(FoldedConv):
         down, across = -(-height // TILE), -(-width // TILE)  # tiles
         if batch * down * across < MIN_TILES:
             return super().forward(x)
-        channels, out_channels = self.transformed.shape[1:]
+        out_channels, channels = self.weight.shape[:2]
         more = across * TILE - width, down * TILE - height
         padded = F.pad(
             x.permute(0, 2, 3, 1), (0, 0, 1, 1 + more[0], 1, 1 + more[1])
@@ -87,7 +91,7 @@ def pays(weight: Tensor, conv: nn.Conv2d) -> bool:
     )
 
 
-def _matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _matrices() -> tuple[Tensor, Tensor, Tensor]:
     """What takes a row of the kernel (6, 3) and of the pixels (6, 6) to the points, and the products back (4, 6)."""
     points = np.array(POINTS)
     kernel, pixels, back = np.zeros((6, 3)), np.zeros((6, 6)), np.zeros((4, 6))
@@ -98,4 +102,7 @@ def _matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         back[:, i] = point ** np.arange(4)
     kernel[5, 2] = back[3, 5] = 1  # at infinity
     pixels[5] = np.poly(points)[::-1]
-    return kernel, pixels, back
+    return torch.from_numpy(kernel), torch.from_numpy(pixels), torch.from_numpy(back)
+
+
+_MATRICES = _matrices()
