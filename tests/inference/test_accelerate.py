@@ -15,7 +15,7 @@ from hrnet_plugins import HRNetArch, Stage
 from hrnet_plugins.inference import BACKENDS, accelerate
 from hrnet_plugins.inference.backends import Backend
 from hrnet_plugins.models import HRFPN, HRFuseScales, HRNet
-from support import TINY, assert_equal, fill, image
+from support import ROOT, TINY, assert_equal, fill, image
 
 BOTTLENECKS = HRNetArch(
     (
@@ -160,6 +160,27 @@ def test_what_is_set_on_the_model_later_counts():
     (ours,), (theirs,) = fast(x, mode='predict'), plain(x, mode='predict')
     assert_equal(ours.seg_logits.data, theirs.seg_logits.data.detach())
     assert fast.test_cfg is plain.test_cfg
+
+
+@pytest.mark.filterwarnings('ignore:`build_loss` would be:UserWarning')
+@pytest.mark.parametrize('mode', ['whole', 'fused'])
+def test_our_ocr_model(mode):
+    from mmengine.config import Config  # noqa: PLC0415
+
+    import hrnet_plugins.seg  # noqa: F401, PLC0415, as custom_imports does
+
+    cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'models' / 'ocr_hrnetv2.py').model
+    cfg.backbone.update(type='hrnet_plugins.HRNet', arch=TINY)
+    for head in cfg.decode_head:
+        head.update(in_channels=TINY.channels, num_classes=5)
+    cfg.decode_head[1].update(channels=16, ocr_channels=8)
+    cfg['test_cfg'] = dict(mode=mode)
+    plain = fill(frameworks.build('mmseg', cfg)).eval()
+    fast = accelerate(plain)
+    x = image((1, 3, 64, 96))
+    with torch.no_grad():
+        (ours,), (theirs,) = fast(x, mode='predict'), plain(x, mode='predict')
+    assert_equal(ours.seg_logits.data, theirs.seg_logits.data)
 
 
 DETECTORS = {
