@@ -88,7 +88,8 @@ class HRFPN(BaseModule):
         window = 2**level
         height, width = (side if side < window else window for side in x.shape[2:])
         if torch.compiler.is_exporting():
-            # torch.export cannot tell for every size how many windows pooling finds; of these views it can.
+            # True under torch.compile too. torch cannot tell for every size how many windows pooling finds; of these
+            # views it can.
             views = x.unfold(2, height, height).unfold(3, width, width)  # (B, C, h / 2**level, w / 2**level, ., .)
             return _REDUCTIONS[self.pooling](views, dim=(-2, -1))
         return _POOLINGS[self.pooling](x, (height, width), (height, width))
