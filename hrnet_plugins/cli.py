@@ -100,7 +100,7 @@ def convert(src: str, dst: str, source: str | None, target: str, recipe: str | N
 @main.command()
 @click.argument('recipe')
 @click.argument('checkpoint')
-@click.option('--format', 'fmt', default='onnx', show_default=True, help='Kind of file: onnx.')
+@click.option('--format', 'fmt', default='onnx', show_default=True, help='Kind of file: onnx, openvino, pt2.')
 @click.option('--out', help='The file to write; RECIPE with the suffix of the format, here, when not given.')
 def export(recipe: str, checkpoint: str, fmt: str, out: str | None) -> None:
     """Write the model of RECIPE with the weights of CHECKPOINT as one file for another runtime.

@@ -38,6 +38,9 @@ class Backend:
 BACKENDS: Mapping[str, Backend] = MappingProxyType(
     {
         'eager': Backend('hrnet_plugins.inference.eager'),
+        'inductor': Backend('hrnet_plugins.inference.inductor'),
+        'onnxruntime': Backend('hrnet_plugins.inference.onnx', ('onnx', 'onnxscript', 'onnxruntime')),
+        'openvino': Backend('hrnet_plugins.inference.openvino', ('openvino',)),
     }
 )
 """The backends of ``accelerate`` by name."""

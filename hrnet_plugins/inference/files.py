@@ -1,4 +1,4 @@
-"""Write a recipe's trained model as one file for another runtime, and hold that file to PyTorch's outputs."""
+"""Write a recipe's trained model as a file for another runtime, and hold that file to PyTorch's outputs."""
 
 from __future__ import annotations
 
@@ -6,27 +6,23 @@ import importlib
 import importlib.util
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
 
 from hrnet_plugins.inference.parts import Part, exportable_part
+from hrnet_plugins.inference.recorded import Run, capture
 from hrnet_plugins.recipes import model_of, recipe_path
 from hrnet_plugins.weights import check_against, convert, load_state_dict
 from hrnet_plugins.weights.resolver import SCHEME, load
 
-EXAMPLE = (2, 384, 448)
-"""Batch, height and width that the operations are recorded at; none is fixed by it."""
 TOLERANCE = 1e-4
 """Greatest difference from PyTorch, as a part of the greatest output."""
 INPUT = 'images'
-
-Run = Callable[[Tensor], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -34,8 +30,9 @@ class Format:
     """A kind of file, and the runtime that checks it.
 
     Args:
-        module: Where it is implemented: ``write(program, part, path, facts) -> str`` writes the file and describes it,
-            such as by its opset; ``open_with_runtime(path) -> Run`` opens it for inference.
+        module: Where it is implemented: ``write(program, part, path, facts) -> str`` writes the file, and others beside
+            it if the format has them, and describes it, such as by its opset; ``open_with_runtime(path) -> Run`` opens
+            it for inference.
         suffix: Of its files.
         runtime: Name of the runtime for reports.
         packages: What it imports beyond this package's own dependencies.
@@ -44,12 +41,14 @@ class Format:
     module: str
     suffix: str
     runtime: str
-    packages: tuple[str, ...]
+    packages: tuple[str, ...] = ()
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         'onnx': Format('hrnet_plugins.inference.onnx', '.onnx', 'ONNX Runtime', ('onnx', 'onnxscript', 'onnxruntime')),
+        'openvino': Format('hrnet_plugins.inference.openvino', '.xml', 'OpenVINO', ('openvino',)),
+        'pt2': Format('hrnet_plugins.inference.inductor', '.pt2', 'AOTInductor'),
     }
 )
 """The formats of ``hrnet-plugins export`` by name."""
@@ -61,6 +60,7 @@ class Export:
 
     Args:
         path: The file.
+        files: All that were written: the file, and what the format keeps beside it.
         description: The format's own facts, such as the opset.
         runtime: What ran it.
         note: What the outputs are and what of the model is left out.
@@ -69,6 +69,7 @@ class Export:
     """
 
     path: Path
+    files: tuple[Path, ...]
     description: str
     runtime: str
     note: str
@@ -76,9 +77,10 @@ class Export:
     errors: Mapping[tuple[int, ...], float]
 
     def __str__(self) -> str:
-        megabytes = self.path.stat().st_size / 1e6
+        megabytes = sum(file.stat().st_size for file in self.files) / 1e6
         lines = [
-            f'{self.path}: {self.description}, {megabytes:.1f} MB, any batch, any size from {self.min_size} pixels',
+            f'{", ".join(map(str, self.files))}: {self.description}, {megabytes:.1f} MB, '
+            f'any batch, any size from {self.min_size} pixels',
             self.note,
         ]
         lines += [
@@ -91,18 +93,18 @@ class Export:
 def export(recipe: str, checkpoint: str, *, format: str = 'onnx', out: str | Path | None = None) -> Export:  # noqa: A002
     """Export the model of a recipe with the weights of a checkpoint, for any batch and any size from a smallest.
 
-    The file takes normalised images: the mean, deviation and channel order are in it as metadata where the format
-    has a place for them.
+    The file takes normalised images: the mean, deviation and channel order are in it as metadata.
 
     Args:
         recipe: Name or path.
         checkpoint: A file in any format that ``convert`` reads, or a name such as ``hrnet://cls_w18``.
         format: A key of ``FORMATS``.
-        out: The file to write; the recipe's name with the format's suffix, here, if not given.
+        out: The file to write, with the format's suffix; the recipe's name, here, if not given.
 
     Raises:
-        ValueError: If the format is unknown or its packages are not installed, the checkpoint does not fit the model,
-            the model cannot be exported, or the file's outputs are not PyTorch's. Then nothing is written.
+        ValueError: If the format is unknown or its packages are not installed, ``out`` has another suffix, the
+            checkpoint does not fit the model, the model cannot be exported, or the file's outputs are not PyTorch's.
+            Then nothing is written.
     """
     if format not in FORMATS:
         raise ValueError(f'`format` ({format!r}) is unknown; known: {", ".join(FORMATS)}')
@@ -112,6 +114,8 @@ def export(recipe: str, checkpoint: str, *, format: str = 'onnx', out: str | Pat
         raise ValueError(f"`format` ({format!r}) needs {', '.join(absent)}: pip install 'hrnet-plugins[export]'")
     config = recipe_path(recipe)
     path = Path(out) if out is not None else Path(f'{config.stem}{kind.suffix}')
+    if path.suffix != kind.suffix:
+        raise ValueError(f'`out` ({path}) of `format` ({format!r}) must end in {kind.suffix}')
     model = model_of(config)
     _load(model, checkpoint)
     facts = {'recipe': config.stem, **_preprocessing(config)}
@@ -119,7 +123,7 @@ def export(recipe: str, checkpoint: str, *, format: str = 'onnx', out: str | Pat
 
 
 def write(part: Part, path: Path, kind: Format, *, facts: Mapping[str, str]) -> Export:
-    """Write a part of a model as one file and check it; the file appears once it has passed.
+    """Write a part of a model for another runtime and check it; the file appears once it has passed.
 
     Args:
         part: What to write.
@@ -142,24 +146,9 @@ def write(part: Part, path: Path, kind: Format, *, facts: Mapping[str, str]) -> 
                 f'the {kind.runtime} outputs of {path.name} differ from PyTorch by {worst:.1e} of the greatest, more '
                 f'than {TOLERANCE:.0e}: the file is not kept'
             )
-        draft.replace(path)
-    return Export(path, description, kind.runtime, part.note, part.min_size, errors)
-
-
-def capture(part: Part) -> ExportedProgram:
-    """Record what a part computes, for every batch and every size from the smallest.
-
-    Raises:
-        ValueError: With the reason, if it computes something that cannot be recorded.
-    """
-    batch, height, width = EXAMPLE
-    sizes = {0: Dim('batch'), 2: Dim('height', min=part.min_size), 3: Dim('width', min=part.min_size)}
-    example = torch.zeros(batch, part.channels, height, width)
-    try:
-        with part.context(), torch.no_grad():
-            return torch.export.export(part.module, (example,), dynamic_shapes=(sizes,), strict=False)
-    except Exception as error:
-        raise ValueError(f'the model cannot be exported, torch.export does not follow it: {reason(error)}') from error
+        drafts = sorted(Path(folder).iterdir(), key=lambda file: file != draft)  # the file first
+        files = tuple(file.replace(path.parent / file.name) for file in drafts)
+    return Export(path, files, description, kind.runtime, part.note, part.min_size, errors)
 
 
 @torch.no_grad()
@@ -173,13 +162,6 @@ def compare(run: Run, part: Part) -> dict[tuple[int, ...], float]:
             expected = part.module(images)
         errors[tuple(images.shape)] = max(_difference(a, b) for a, b in zip(run(images), expected, strict=True))
     return errors
-
-
-def reason(error: BaseException) -> str:
-    """The first line of what an exporter's error goes back to."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f'{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}'
 
 
 def _difference(a: Tensor, b: Tensor) -> float:

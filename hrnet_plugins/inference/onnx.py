@@ -1,9 +1,9 @@
-"""ONNX files, by PyTorch's exporter, and ONNX Runtime, which checks them."""
+"""ONNX files, by PyTorch's exporter, and ONNX Runtime, which checks them and runs parts in process."""
 
 from __future__ import annotations
 
 import re
-import warnings
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from hrnet_plugins.inference.files import INPUT, Run, reason
+from hrnet_plugins.inference.files import INPUT
 from hrnet_plugins.inference.parts import Part
+from hrnet_plugins.inference.recorded import Run, check_supported, compile_recorded, converting, reason
 
 SIZES = ('batch', 'height', 'width')
 
@@ -26,10 +27,9 @@ def write(program: ExportedProgram, part: Part, path: Path, facts: Mapping[str, 
     Raises:
         ValueError: With the reason, if ONNX has no form for something in it.
     """
-    names: dict[str, Any] = dict(input_names=[INPUT], output_names=list(part.outputs))
+    names: dict[str, Any] = dict(input_names=[INPUT], output_names=list(part.outputs) or None)
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings('ignore', '.*LeafSpec.* is deprecated', FutureWarning)  # torch's, about itself
+        with converting():
             torch.onnx.export(program, f=path, dynamo=True, verbose=False, external_data=False, **names)
     except Exception as error:
         raise ValueError(f'the model cannot be exported to ONNX: {reason(error)}') from error
@@ -47,9 +47,26 @@ def open_with_runtime(path: Path) -> Run:
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
 
     def run(images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(map(torch.from_numpy, session.run(None, {INPUT: images.numpy()})))
+        return tuple(map(torch.from_numpy, session.run(None, {INPUT: images.contiguous().numpy()})))
 
     return run
+
+
+def compile(part: Part, dtype: torch.dtype) -> Run:  # noqa: A001, every backend calls it so
+    """See ``hrnet_plugins.inference.backends.Compile``; on the CPU, in float32, which is what its kernels have.
+
+    Raises:
+        ValueError: If the precision or the device is another, or the part cannot be recorded or has no ONNX form.
+    """
+    check_supported(part, dtype, 'onnxruntime', (torch.float32,), only_cpu=True)
+
+    def start(program: ExportedProgram) -> Run:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / 'part.onnx'
+            write(program, part, path, {})
+            return open_with_runtime(path)
+
+    return compile_recorded(part, dtype, start)
 
 
 def _name_sizes(graph: onnx.GraphProto) -> None:

@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+PYRAMID_MIN_SIZE = 256
+"""Smallest height and width in pixels for a pyramid: the coarsest level of six, at stride 128, has two cells."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -19,7 +22,7 @@ class Part:
 
     Args:
         module: Normalised images (B, C, H, W) -> a tuple of tensors; in eval mode.
-        outputs: A name for each tensor.
+        outputs: A name for each tensor; none where nobody asks for them.
         note: What a user should know: what the outputs are, and what of the model is left out.
         channels: Channels of the images.
         min_size: Smallest height and width in pixels that the file takes. torch.export makes a map of one cell a case
@@ -92,7 +95,7 @@ def exportable_part(model: nn.Module) -> Part:
         return Part(_Classifier(model).eval(), ('logits',), 'logits (B, classes), before the softmax', channels)
     if kind == 'segmentor':
         note = 'logits (B, classes, H, W) at the size of the input, before the softmax; whole images, no sliding window'
-        return Part(_Segmentor(model).eval(), ('logits',), note, channels, context=_sizes_unread)
+        return Part(_Segmentor(model).eval(), ('logits',), note, channels, context=sizes_unread)
     if isinstance(backbone, nn.Module):
         features = Features(model).eval()
         with torch.no_grad():
@@ -105,8 +108,7 @@ def exportable_part(model: nn.Module) -> Part:
             tuple(f'feat{i}' for i in range(count)),
             f'maps of {whole}, finest first; {left}',
             channels,
-            # The coarsest level of six, at stride 128, still has two cells.
-            min_size=256,
+            min_size=PYRAMID_MIN_SIZE,
             checked=((1, 320, 320), (3, 256, 288), (2, 257, 331)),
         )
     raise ValueError(
@@ -128,7 +130,7 @@ _BASES = {
 }
 
 
-def _sizes_unread() -> AbstractContextManager[object]:
+def sizes_unread() -> AbstractContextManager[object]:
     """Silence the advice of mmseg's ``resize`` on sizes: to give it, it reads them as numbers, which fixes them."""
     from mmseg.models.utils import resize  # noqa: PLC0415, mmseg is optional
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from hrnet_plugins.inference.fast.make import mirror
 from hrnet_plugins.inference.fast.mirror import Mirror, shell
 from hrnet_plugins.inference.files import Run
-from hrnet_plugins.inference.parts import Features, Part, kind_of
+from hrnet_plugins.inference.parts import PYRAMID_MIN_SIZE, Features, Part, kind_of, sizes_unread
 from hrnet_plugins.inference.precision import cast, precision_of
 
 METHODS: Mapping[str, tuple[str, ...]] = {
@@ -54,7 +55,14 @@ def accelerated_part(model: nn.Module) -> Part:
     kind = kind_of(model)
     channels = getattr(getattr(model, 'backbone', model), 'in_channels', 3)
     module = {'detector': Features, '': _Outputs}.get(kind, _Logits)(model)
-    return Part(module, (), '', channels if isinstance(channels, int) else 3)
+    return Part(
+        module,
+        (),
+        '',
+        channels if isinstance(channels, int) else 3,
+        min_size=PYRAMID_MIN_SIZE if kind in ('detector', '') else Part.min_size,
+        context=sizes_unread if kind == 'segmentor' else nullcontext,
+    )
 
 
 def twin_of(model: nn.Module, run: Run, dtype: torch.dtype) -> nn.Module:

@@ -18,6 +18,11 @@ _POOLINGS: dict[str, Callable[..., Tensor]] = {'avg': F.avg_pool2d, 'max': F.max
 _REDUCTIONS: dict[str, Callable[..., Tensor]] = {'avg': torch.mean, 'max': torch.amax}
 
 
+def pools_any_size() -> bool:
+    """Whether pooling is as good for one size as for any other: not where torch follows it for every size at once."""
+    return not torch.compiler.is_exporting()  # which is also true within torch.compile
+
+
 @MODELS.register_module()
 class HRFPN(BaseModule):
     """Feature pyramid of an HRNet: all branches at the finest size, one 1x1 convolution, then pooled levels.
@@ -87,9 +92,7 @@ class HRFPN(BaseModule):
             return x
         window = 2**level
         height, width = (side if side < window else window for side in x.shape[2:])
-        if torch.compiler.is_exporting():
-            # True under torch.compile too. torch cannot tell for every size how many windows pooling finds; of these
-            # views it can.
+        if not pools_any_size():  # of these views torch can tell for every size how many windows they are
             views = x.unfold(2, height, height).unfold(3, width, width)  # (B, C, h / 2**level, w / 2**level, ., .)
             return _REDUCTIONS[self.pooling](views, dim=(-2, -1))
         return _POOLINGS[self.pooling](x, (height, width), (height, width))

@@ -11,7 +11,7 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from hrnet_plugins.inference.fast.fold import convolution, fold, foldable, is_plain_conv, pad_channels
+from hrnet_plugins.inference.fast.fold import FoldedConv, convolution, fold, foldable, is_plain_conv, pad_channels
 from hrnet_plugins.inference.fast.hrnet import Contiguous, FastBlock, FastHRNet, FastModule
 from hrnet_plugins.inference.fast.mirror import Mirror, bare
 from hrnet_plugins.inference.fast.winograd import WinogradConv, pays
@@ -24,7 +24,12 @@ Pairs = Iterator[tuple[str, str]]
 
 
 def mirror(
-    plain: nn.Module, dtype: torch.dtype, *, within: Boundaries = MappingProxyType({}), multiple: int = 1
+    plain: nn.Module,
+    dtype: torch.dtype,
+    *,
+    within: Boundaries = MappingProxyType({}),
+    multiple: int = 1,
+    only_fold: bool = False,
 ) -> nn.Module:
     """The twin of a module: eval mode, channels last, floating tensors in ``dtype``, batch norms folded.
 
@@ -35,14 +40,16 @@ def mirror(
         dtype: Precision of the twin.
         within: Modules in it whose twins have other methods, and from which on the precision is another.
         multiple: Inside HRNets whose norms all fold, channels are padded with zeros to a multiple of this.
+        only_fold: Keep the originals' forwards and convolutions, for runtimes that have their own ways to be fast.
     """
-    return _Maker(within, multiple).twin(plain, dtype, 1)
+    return _Maker(within, multiple, only_fold).twin(plain, dtype, 1)
 
 
 class _Maker:
-    def __init__(self, within: Boundaries, multiple: int) -> None:
+    def __init__(self, within: Boundaries, multiple: int, only_fold: bool) -> None:
         self.within = within
         self.multiple = multiple
+        self.only_fold = only_fold
         self.made: dict[tuple[nn.Module, torch.dtype, int], nn.Module] = {}  # a module in two places has one twin
 
     def twin(self, plain: nn.Module, dtype: torch.dtype, multiple: int) -> nn.Module:
@@ -54,18 +61,18 @@ class _Maker:
     def _make(self, plain: nn.Module, dtype: torch.dtype, multiple: int) -> nn.Module:
         if type(plain).forward is HRNet.forward and _folds_completely(plain):
             multiple = self.multiple
-        if is_plain_conv(plain) and dtype == torch.float32:
+        if is_plain_conv(plain) and dtype == torch.float32 and not self.only_fold:
             weight, bias = fold(plain, nn.Identity())
             if pays(weight, plain):
                 return WinogradConv(weight, bias, plain)
-        mixin, dtype = self.within.get(plain, (_mixin(plain), dtype))
+        mixin, dtype = self.within.get(plain, (Mirror if self.only_fold else _mixin(plain), dtype))
         twin = bare(plain, mixin, dtype=dtype)
         for name, parameter in plain._parameters.items():
             own = parameter if parameter is None else nn.Parameter(_convert(parameter, dtype), requires_grad=False)
             twin.register_parameter(name, own)
         for name, buffer in plain._buffers.items():
             twin.register_buffer(name, buffer if buffer is None else _convert(buffer, dtype))
-        folded = _folded(plain, dtype, multiple)
+        folded = _folded(plain, dtype, multiple, FoldedConv if self.only_fold else _convolution)
         for name, child in plain._modules.items():
             twin.add_module(name, child if child is None else folded.get(name) or self.twin(child, dtype, multiple))
         for before, after in pairwise(twin.children()) if type(plain).forward is nn.Sequential.forward else ():
@@ -86,13 +93,15 @@ def _convert(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
 
-def _folded(plain: nn.Module, dtype: torch.dtype, multiple: int) -> dict[str, nn.Module]:
+def _folded(
+    plain: nn.Module, dtype: torch.dtype, multiple: int, make: Callable[..., nn.Module]
+) -> dict[str, nn.Module]:
     found: dict[str, nn.Module] = {}
     for conv_name, norm_name in _foldable(plain):
         conv: Any = plain.get_submodule(conv_name)
         first = isinstance(plain, HRNet) and conv_name == 'conv1'  # it takes the image
         weight, bias = pad_channels(*fold(conv, plain.get_submodule(norm_name)), multiple, inputs=not first)
-        found[conv_name] = _convolution(weight.to(dtype), None if bias is None else bias.to(dtype), conv)
+        found[conv_name] = make(weight.to(dtype), None if bias is None else bias.to(dtype), conv)
         found[norm_name] = nn.Identity()
     return found
 
