@@ -1,5 +1,6 @@
 # make demo     train and test a small HRNet detector on handwritten digits, with pictures
 # make test     the quick tests; ARGS are pytest's, as in make test ARGS="-m slow"
+# make bench    compare the speed of inference with others' (benchmarks/inference)
 # make readme   write the README's tables of recipes from the metafiles
 # Each target sets up what it needs; STACK=openmmlab picks the other stack.
 STACK ?= onedl
@@ -8,7 +9,7 @@ DEMO ?= work_dirs/demo
 ARGS ?=
 PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: setup demo test lint readme
+.PHONY: setup demo test lint readme bench
 
 setup:
 	@requirements/setup.sh $(STACK) $(VENV)
@@ -24,3 +25,6 @@ lint: setup
 
 readme: setup
 	PYTHONPATH=. python tests/readme.py
+
+bench: setup
+	OMP_WAIT_POLICY=ACTIVE GOMP_SPINCOUNT=300000 python -m benchmarks.inference --budget 35 $(ARGS)

@@ -1,0 +1,46 @@
+"""Where a recording was made."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'timm', 'onnxruntime', 'openvino')
+VARIABLES = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'OMP_NUM_THREADS')
+
+
+def environment(device: str) -> dict[str, object]:
+    """Machine, versions, commit, and the settings of the thread pools."""
+    return dict(
+        machine=torch.cuda.get_device_name() if device == 'cuda' else f'{_cpu()}, {torch.get_num_threads()} threads',
+        load=[round(load, 2) for load in os.getloadavg()],
+        python=platform.python_version(),
+        versions={name: version for name in PACKAGES if (version := _version(name))},
+        commit=_commit(),
+        settings={name: os.environ[name] for name in VARIABLES if name in os.environ},
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return str(importlib.import_module(name).__version__)
+    except ImportError:
+        return None
+
+
+def _commit() -> str:
+    command = ['git', '-C', Path(__file__).parent, 'describe', '--always', '--dirty', '--exclude=*']
+    found = subprocess.run(command, capture_output=True, check=False)
+    return found.stdout.decode().strip() or 'unknown'
+
+
+def _cpu() -> str:
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(': ')[1] for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,152 @@
+"""The comparison of inference speeds: a tiny one from end to end, its page, and the bars."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.inference.__main__ import main, write_page
+from benchmarks.inference.bars import BARS, UPSTREAM
+from benchmarks.inference.cases import CASES, FIRST, TOOL, Case
+from benchmarks.inference.floor import floor_ms, work
+from benchmarks.inference.measure import interleaved
+from benchmarks.inference.networks import networks
+from benchmarks.inference.page import page
+from benchmarks.inference.profiles import shares
+from benchmarks.inference.record import record
+from benchmarks.inference.systems import SYSTEMS, System
+from benchmarks.inference.tool import VARIANTS, read_milliseconds, write_config
+from hrnet_plugins.recipes import model_of
+from support import TINY
+
+SMALL = Case('pyramid', TINY, (64, 96))
+QUICK = [s for s in SYSTEMS if s.name in (UPSTREAM, 'ours, plain', 'ours, accelerated')]
+
+
+def broken(networks, dtype):
+    raise RuntimeError('no such thing\nand more')
+
+
+@pytest.fixture(scope='module')
+def recorded(tmp_path_factory):
+    path = tmp_path_factory.mktemp('recorded') / 'results-cpu.json'
+    record([SMALL], [*QUICK, System('broken', 'fp32', broken)], path, device='cpu', memory=False)
+    return json.loads(path.read_text())
+
+
+def test_systems_agree_and_are_timed(recorded):
+    row = recorded['cases'][SMALL.name]
+    systems = row['systems']
+    assert list(systems) == [*(system.key for system in QUICK if 'cpu' in system.devices), 'broken fp32']
+    assert systems.pop('broken fp32') == {'failed': 'RuntimeError: no such thing'}
+    for key, found in systems.items():
+        assert found['ms'] > 0 and found['setup_s'] > 0
+        assert found['error'] <= (3e-2 if key.endswith('bf16') else 1e-5), key
+    assert recorded['rates'].keys() == {'fp32', 'bf16'}
+    assert recorded['versions']['torch'] == torch.__version__
+    assert row['mparams'] == sum(p.numel() for p in networks(SMALL, 'cpu').ours.parameters()) / 1e6
+
+
+def test_arithmetic_and_bytes_are_those_of_the_convolutions():
+    conv = nn.Conv2d(3, 8, 3, padding=1)
+    found = work(lambda: conv(torch.zeros(2, 3, 256, 320)), nn.Sequential(conv))
+    pixels = 2 * 256 * 320
+    assert found['gflop'] == round(2 * 27 * 8 * pixels / 1e9, 2)
+    assert found['gvalues'] == round(((3 + 8) * pixels + 27 * 8 + 8) / 1e9, 4)
+    rates = {'fp32': dict(gflop_per_s=100, gb_per_s=10), 'bf16': dict(gflop_per_s=400, gb_per_s=10)}
+    assert floor_ms(dict(gflop=50, gvalues=0.5), rates, 'fp32') == pytest.approx(500)  # arithmetic
+    assert floor_ms(dict(gflop=50, gvalues=2), rates, 'bf16') == pytest.approx(400)  # bytes, two each
+
+
+def test_times_are_medians_of_calls_in_turns():
+    calls = []
+    found = interleaved({name: lambda name=name: calls.append(name) for name in 'ab'}, 'cpu')
+    assert {row['calls'] for row in found.values()} == {15}
+    assert calls == ['a', 'b'] + 15 * ['a', 'a', 'b', 'b']
+
+
+def test_profile_knows_convolutions():
+    conv = nn.Sequential(nn.Conv2d(8, 32, 3), nn.ReLU())
+    found = shares(lambda: conv(torch.zeros(1, 8, 128, 128)), 'cpu')
+    assert next(iter(found)) == 'convolutions'
+    assert sum(found.values()) == pytest.approx(1, abs=0.01)
+
+
+def result(**ms):
+    row = dict(setup_s=1, error=1e-6, best_ms=1, calls=3)
+    systems = {key: dict(row, ms=value) for key, value in ms.items()}
+    case = dict(gflop=34.3, gvalues=0.1, mparams=12.3, systems=systems)
+    rates = {dtype: dict(gflop_per_s=200, gb_per_s=10) for dtype in ('fp32', 'bf16')}
+    where = dict(machine='M', load=[0.1], commit='c', versions={'torch': '2'}, rates=rates)
+    return {**where, 'cases': {FIRST.name: case}, 'profiles': {FIRST.name: {'ours': {'convolutions': 0.8}}}}
+
+
+def test_bars_are_ratios_of_one_recording():
+    times = {
+        f'{UPSTREAM} fp32': 300, 'ours, accelerated fp32': 120, 'ours, accelerated bf16': 120,
+        'ours, onnxruntime fp32': 110, 'ours, openvino fp32': 100, 'ours, inductor fp32': 110,
+    }  # fmt: skip
+    reached = [bar.reached({'cpu': result(**times)}) for bar in BARS[:5]]
+    assert reached == pytest.approx([2.5, 110 / 120, 2.5, 3.0, None])
+    text = page({'cpu': result(**times)}, chart=False)
+    verdicts = [line.rsplit('|', 2)[1].strip() for line in text.splitlines() if line.startswith('| CPU, ')]
+    assert verdicts == ['pass', 'falls short', 'falls short', 'pass', 'not yet measured']
+    gpu = [line for line in text.splitlines() if line.startswith('| GPU, ')]
+    assert len(gpu) == 11 and all(line.endswith('| not yet measured |') for line in gpu)
+
+
+def test_bars_name_cases_and_systems_that_exist():
+    keys = {system.key for system in SYSTEMS}
+    for bar in BARS:
+        (case, ours), (other, theirs) = bar.ours, bar.theirs
+        assert {case, other} <= {*CASES, TOOL}
+        assert {*ours, theirs} <= keys
+        if case != TOOL:
+            assert all(s.runs(case.kind, bar.device, case.arch) for s in SYSTEMS if s.key in ours)
+        else:
+            assert {*ours, theirs} <= set(VARIANTS)
+
+
+def test_page_and_chart_are_written_from_the_results(tmp_path):
+    found = result(**{f'{UPSTREAM} fp32': 300, 'ours, accelerated fp32': 120})
+    (tmp_path / 'results-cpu.json').write_text(json.dumps(found))
+    write_page(tmp_path)
+    text = (tmp_path / 'README.md').read_text()
+    assert '| ours, accelerated fp32 | 120.0 | 2.50 | 0.70 | 1.0 | 1e-06 |  |' in text
+    assert '| convolutions | 80% |' in text
+    assert text.count('Not yet measured.') == len(CASES) - 1
+    assert (tmp_path / 'speed.png').stat().st_size > 10_000
+
+
+def test_mmdets_tool_gets_the_same_model_in_every_variant(tmp_path):
+    models = {key: model_of(write_config(tmp_path, key)) for key in VARIANTS}
+    shapes = [{key: value.shape for key, value in model.state_dict().items()} for model in models.values()]
+    assert all(shape == shapes[0] for shape in shapes), 'one checkpoint fits them all'
+    kinds = {key: type(model.backbone).__module__.partition('.')[0] for key, model in models.items()}
+    assert kinds == {key: 'mmdet' if key.startswith(UPSTREAM) else 'hrnet_plugins' for key in VARIANTS}
+    assert 'Accelerated' in type(models['ours, accelerated bf16']).__name__
+
+
+def test_mmdets_tool_has_the_last_word():
+    text = (
+        'Done image [50/200], fps: 9.0 img/s\nOverall fps: 10.4 img/s, times per image: 96.2 ms/img\ncuda memory: 1 MB'
+    )
+    assert read_milliseconds(text) == 96.2
+    with pytest.raises(ValueError, match='printed no speed; its last words: no GPU'):
+        read_milliseconds('no GPU')
+
+
+def test_options_that_leave_nothing_say_so(tmp_path):
+    with pytest.raises(SystemExit, match='no case or no system is left'):
+        main(['--widths', 'w18', '--kinds', 'ocr', '--out', str(tmp_path)])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['faster-rcnn', 'ocr'])
+def test_whole_models_are_the_same_around_upstreams_backbone(kind, tmp_path):
+    case = Case(kind, 'w48' if kind == 'ocr' else 'w18', (256, 256))
+    found = record([case], QUICK, tmp_path / 'results-cpu.json', device='cpu', memory=False)
+    for key, row in found['cases'][case.name]['systems'].items():
+        assert row['error'] <= (3e-2 if key.endswith('bf16') else 1e-5), key
