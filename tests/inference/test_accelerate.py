@@ -163,8 +163,10 @@ def test_what_is_set_on_the_model_later_counts():
 
 
 @pytest.mark.filterwarnings('ignore:`build_loss` would be:UserWarning')
-@pytest.mark.parametrize('mode', ['whole', 'fused'])
-def test_our_ocr_model(mode):
+@pytest.mark.parametrize(
+    'test_cfg', [dict(mode='whole'), dict(mode='fused', base_size=96, crop_size=(64, 96), windows='shifted')]
+)
+def test_our_ocr_model(test_cfg):
     from mmengine.config import Config  # noqa: PLC0415
 
     import hrnet_plugins.seg  # noqa: F401, PLC0415, as custom_imports does
@@ -174,7 +176,7 @@ def test_our_ocr_model(mode):
     for head in cfg.decode_head:
         head.update(in_channels=TINY.channels, num_classes=5)
     cfg.decode_head[1].update(channels=16, ocr_channels=8)
-    cfg['test_cfg'] = dict(mode=mode)
+    cfg['test_cfg'] = test_cfg
     plain = fill(frameworks.build('mmseg', cfg)).eval()
     fast = accelerate(plain)
     x = image((1, 3, 64, 96))
