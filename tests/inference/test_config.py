@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 import frameworks
 from hrnet_plugins.recipes import framework_tool, model_of, recipe_path
-from support import TINY, assert_equal, fill, image, run
+from support import ROOT, TINY, assert_equal, fill, image, run
 
 HEAD = dict(type='LinearClsHead', num_classes=7, in_channels=32)
 
@@ -103,6 +103,37 @@ def test_mmpretrains_test_tool(digits, digits_classifier, tmp_path):
     )  # fmt: skip
     assert text.count('ImageClassifier runs accelerated (eager, torch.bfloat16)') == 1
     assert 'accuracy/top1' in text
+
+
+def test_mmsegs_test_tool(digits, tmp_path):
+    recipe = ROOT / 'projects' / 'digits' / 'ocr_hrnetv2-w18-small-v1_6e_digits.py'
+    checkpoint = weights(recipe, tmp_path / 'a.pth')
+    text = run(
+        digits, framework_tool('mmseg', 'test'), recipe, checkpoint, '--work-dir', tmp_path, '--cfg-options', *LINE,
+        *FEW, 'model.plain=hrnet_plugins.OCRSegmentor',
+    )  # fmt: skip
+    assert text.count('OCRSegmentor runs accelerated (eager, torch.bfloat16)') == 1
+    assert 'mIoU' in text
+
+
+def test_with_our_classes_behind_upstreams_names(tmp_path):
+    """A stranger's config with the two lines: the drop-in's and ours."""
+    theirs = framework_tool('mmdet', 'test').parents[1] / 'configs/hrnet/faster-rcnn_hrnetv2p-w18-1x_coco.py'
+    config = tmp_path / 'fast.py'
+    config.write_text(
+        f'_base_ = {str(theirs)!r}\n'
+        "custom_imports = dict(imports=['hrnet_plugins.dropin'])\n"
+        "model = dict(type='hrnet_plugins.Accelerated', plain=_base_.model.type, backbone=dict(init_cfg=None))\n"
+    )
+    script = tmp_path / 'script.py'
+    script.write_text(
+        'import sys, torch\n'
+        'from hrnet_plugins.recipes import model_of\n'
+        'model = model_of(sys.argv[1]).eval()\n'
+        'levels = model.extract_feat(torch.rand(1, 3, 64, 64))\n'
+        'print(type(model).__name__, type(model.backbone).__module__, len(levels))\n'
+    )
+    assert 'AcceleratedFasterRCNN hrnet_plugins.dropin 5' in run(tmp_path, '-W', 'ignore', script, config)
 
 
 def test_det_inferencer(digits, digits_recipe, tmp_path):
