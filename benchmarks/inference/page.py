@@ -69,7 +69,8 @@ def _device(found: dict[str, Any], title: str) -> str:
             '| system | ms an image |',
             '| --- | --- |',
         ]
-        lines += [f'| {key} | {row["ms"]:.1f} |' for key, row in found['cases'][TOOL.name]['systems'].items()]
+        rows = found['cases'][TOOL.name]['systems']
+        lines += [f'| {key} | {row.get("failed") or round(row["ms"], 1)} |' for key, row in rows.items()]
         lines.append('')
     for name, profile in found['profiles'].items():
         lines.append(f'### Where the time goes: {name}\n')

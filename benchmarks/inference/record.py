@@ -42,7 +42,10 @@ def record(
     results['rates'] = {dtype: rates(device, DTYPES[dtype]) for dtype in dtypes}
     _write(results, path)
     if device == 'cuda':
-        found = {key: {'ms': ms} for key, ms in milliseconds().items()}
+        try:
+            found: dict[str, Any] = {key: {'ms': ms} for key, ms in milliseconds().items()}
+        except (OSError, ValueError) as error:
+            found = {'all': {'failed': str(error)[:300]}}
         results['cases'][TOOL.name] = {'systems': found}
         _write(results, path)
     limited = minutes < float('inf')
