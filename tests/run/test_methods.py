@@ -29,16 +29,18 @@ SMALL = {
     'train_cfg.max_epochs': 1,
     'default_hooks.logger.interval': 1,
     'log_level': 'ERROR',
+    'randomness.seed': 0,
 }
+NO_THRESHOLD = -1.0  # below zero, the score that an untrained head may give everything but the background
 ROI = {
     'model.train_cfg.rpn_proposal.max_per_img': 100,
     'model.test_cfg.rpn.max_per_img': 50,
-    'model.test_cfg.rcnn.score_thr': 0.0,
+    'model.test_cfg.rcnn.score_thr': NO_THRESHOLD,
     'model.test_cfg.rcnn.max_per_img': 10,
 }
 ONE_STAGE = {**ROI, 'model.train_cfg.rcnn.sampler.num': 64}
 CASCADE = {**ROI, **{f'model.train_cfg.rcnn.{stage}.sampler.num': 64 for stage in range(3)}}
-FCOS = {'model.test_cfg.score_thr': 0.0, 'model.test_cfg.nms_pre': 100, 'model.test_cfg.max_per_img': 10}
+FCOS = {'model.test_cfg.score_thr': NO_THRESHOLD, 'model.test_cfg.nms_pre': 100, 'model.test_cfg.max_per_img': 10}
 CHOICE = {f'{PIPELINE}.scales': [(160, 96), (128, 64), (160, 128)], f'{PIPELINE}.scale': None}
 BY_ITERATION = {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'train_cfg.max_epochs': None}
 RANGE = {f'{PIPELINE}.scale': [(160, 96), (160, 128)]}
