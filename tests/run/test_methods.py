@@ -65,6 +65,13 @@ METHODS = {
     'fcos_r50-6l_2x_coco': {**FCOS, **BY_ITERATION, 'model.backbone.init_cfg': None},
 }  # fmt: skip
 MASKS = ('mask', 'htc')
+QUICK = (
+    'faster-rcnn_hrnetv2p-w18-syncbn_1x_coco',
+    'mask-rcnn_hrnetv2p-w18_1x_coco',
+    'htc_hrnetv2p-w18_20e_coco',
+    'fcos_hrnetv2p-w18-5l_2x_coco',
+)
+"""The methods that share least with each other; all of them take minutes."""
 
 
 class Record(Hook):
@@ -116,7 +123,7 @@ def weights(tmp_path_factory):
 
 
 @pytest.mark.filterwarnings('ignore::UserWarning')  # of the runner, about schedules cut to two steps
-@pytest.mark.parametrize('name', METHODS)
+@pytest.mark.parametrize('name', [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in METHODS])
 def test_method_trains_and_tests(name, coco, weights, tmp_path, monkeypatch):
     monkeypatch.chdir(coco)
     monkeypatch.setenv('HRNET_PLUGINS_WEIGHTS', str(weights))
