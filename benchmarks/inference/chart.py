@@ -28,6 +28,7 @@ def draw(results: dict[str, Any], path: Path) -> bool:
         return False
     figure, axes = plt.subplots(1, len(devices), figsize=(8 * len(devices), 5), squeeze=False)
     for axis, device in zip(axes[0], devices):
+        axis.set_prop_cycle(color=plt.get_cmap('tab20').colors)  # more systems than the default colours
         for key, points in lines[device].items():
             axis.plot(*zip(*sorted(points)), 'o-', label=key)
         axis.set(

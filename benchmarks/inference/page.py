@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.inference.bars import BARS, UPSTREAM
-from benchmarks.inference.cases import CASES, TITLES, TOOL
+from benchmarks.inference.cases import CASES, FIRST, TITLES, TOOL
 from benchmarks.inference.floor import floor_ms
 
 HEAD = """# Speed of inference
@@ -43,7 +43,18 @@ def _bars(results: dict[str, Any]) -> str:
         verdict = 'not yet measured' if ratio is None else 'pass' if ratio >= bar.least else 'falls short'
         reached = '' if ratio is None else f'{ratio:.2f}x'
         lines.append(f'| {DEVICES[bar.device]}, {bar.text} | {bar.least:.1f}x | {reached} | {verdict} |')
-    return '\n'.join(lines) + '\n'
+    return '\n'.join(lines) + '\n' + _reach(results.get('cpu', {}))
+
+
+def _reach(found: dict[str, Any]) -> str:
+    """How far from its floor upstream is on the CPU: the most that a system can gain without less arithmetic."""
+    row = found.get('cases', {}).get(FIRST.name)
+    base = row and row['systems'].get(f'{UPSTREAM} fp32', {}).get('ms')
+    if not base:
+        return ''
+    floors = {dtype: floor_ms(row, found['rates'], dtype) for dtype in found['rates']}
+    text = ', '.join(f'{floor:.0f} ms in {dtype} ({base / floor:.2f}x)' for dtype, floor in floors.items())
+    return f"\nThe floor of the CPU's case, and what {UPSTREAM} in fp32 takes of it: {text}.\n"
 
 
 def _device(found: dict[str, Any], title: str) -> str:
