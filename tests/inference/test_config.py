@@ -36,7 +36,10 @@ def log():
     handler.emit = lambda record: lines.append(record.getMessage())
     logger = MMLogger.get_current_instance()
     logger.addHandler(handler)
+    level = logger.level  # a run in an earlier test may have left it above
+    logger.setLevel(logging.INFO)
     yield lines
+    logger.setLevel(level)
     logger.removeHandler(handler)
 
 
