@@ -27,4 +27,4 @@ readme: setup
 	PYTHONPATH=. python tests/readme.py
 
 bench: setup
-	OMP_WAIT_POLICY=ACTIVE GOMP_SPINCOUNT=300000 python -m benchmarks.inference --budget 35 $(ARGS)
+	python -m benchmarks.inference --budget 35 $(ARGS)
