@@ -11,6 +11,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 _PLAIN_CONVS = ('Conv2d',)
 _ONEDNN = (torch.float32, torch.bfloat16, torch.float16)
+_PACKED_FOR = 64, 64
+"""Size of the map that oneDNN orders weights for. Another size is as fast; with none given, it picks an order for some
+strided convolutions with which they take ten times as long."""
 
 
 class FoldedConv(nn.Module):
@@ -52,12 +55,19 @@ class PackedConv(FoldedConv):
     def __init__(self, weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> None:
         super().__init__(weight, bias, conv)
         self.order = conv.padding, conv.stride, conv.dilation, conv.groups
-        self.packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.order, None)
+        size = 1, weight.shape[1] * conv.groups, *_PACKED_FOR
+        self.packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.order, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See ``FoldedConv``."""
+        return self._run(x, 'none')
 
     def with_relu(self, x: Tensor) -> Tensor:
         """See ``FoldedConv``."""
-        run = torch.ops.mkldnn._convolution_pointwise
-        return run(x, self.packed, self.bias, *self.order, 'relu', [], '')
+        return self._run(x, 'relu')
+
+    def _run(self, x: Tensor, last: str) -> Tensor:
+        return torch.ops.mkldnn._convolution_pointwise(x, self.packed, self.bias, *self.order, last, [], '')
 
     def onto(self, total: Tensor, x: Tensor) -> Tensor:
         """See ``FoldedConv``."""
@@ -67,8 +77,12 @@ class PackedConv(FoldedConv):
 
 def convolution(weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> FoldedConv:
     """The fastest there is for a device and precision."""
-    packs = weight.device.type == 'cpu' and torch.backends.mkldnn.is_available() and weight.dtype in _ONEDNN
-    return (PackedConv if packs else FoldedConv)(weight, bias, conv)
+    return (PackedConv if packs(weight) else FoldedConv)(weight, bias, conv)
+
+
+def packs(weight: Tensor) -> bool:
+    """Whether oneDNN has an order of its own for the weights."""
+    return weight.device.type == 'cpu' and torch.backends.mkldnn.is_available() and weight.dtype in _ONEDNN
 
 
 def foldable(conv: Any, norm: nn.Module) -> bool:
