@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from hrnet_plugins.inference.fast import winograd
 from hrnet_plugins.inference.fast.lanes import CudaLanes, side_by_side, using
 from hrnet_plugins.inference.fast.make import mirror
 from hrnet_plugins.inference.fast.winograd import MIN_CHANNELS, WinogradConv, pays
@@ -131,7 +132,9 @@ def test_what_cannot_be_recorded_runs_eagerly_and_says_why():
 
 @pytest.mark.parametrize('size', [(1, 40, 48), (2, 33, 47), (1, 64, 31), (3, 8, 8)])
 @pytest.mark.parametrize('bias', [True, False])
-def test_winograds_convolution(size, bias):
+@pytest.mark.parametrize('band', [1, 1 << 16, 1 << 20], ids=['one row', 'two small images', 'whole images'])
+def test_winograds_convolution(size, bias, band, monkeypatch):
+    monkeypatch.setattr(winograd, 'BAND_BYTES', band)
     batch, height, width = size
     conv = fill(nn.Conv2d(24, 40, 3, padding=1, bias=bias))
     x = image((batch, 24, height, width))

@@ -61,7 +61,7 @@ class _Maker:
     def _make(self, plain: nn.Module, dtype: torch.dtype, multiple: int) -> nn.Module:
         if type(plain).forward is HRNet.forward and _folds_completely(plain):
             multiple = self.multiple
-        if is_plain_conv(plain) and dtype == torch.float32 and not self.only_fold:
+        if is_plain_conv(plain) and dtype == torch.float32 and plain not in self.within and not self.only_fold:
             weight, bias = fold(plain, nn.Identity())
             if pays(weight, plain):
                 return WinogradConv(weight, bias, plain)

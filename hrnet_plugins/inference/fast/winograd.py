@@ -3,7 +3,8 @@
 Winograd's F(4x4, 3x3) (Lavin and Gray, arXiv:1509.09308): a tile of 4x4 output pixels takes 36 products of each
 pair of channels instead of 144.
 
-Shape legend: B batch, C input channels, O output channels, h x w size of the map, r rows of t tiles in a band.
+Shape legend: B batch, C input channels, O output channels, h x w size of the map, n tiles in a band: of b images, r
+rows of t each.
 """
 
 from __future__ import annotations
@@ -16,18 +17,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hrnet_plugins.inference.fast.fold import FoldedConv
+from hrnet_plugins.inference.fast.fold import FoldedConv, packs
 
 TILE = 4
 POINTS = (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))
 """Where the polynomials are evaluated, infinity aside. Rounding is a quarter of that with the usual 0, 1, -1, 2, -2
 (1.7e-6 against 6.8e-6 of the greatest output, for 256 channels of normal noise), and no more than of the plain sum."""
-BAND_BYTES = 2 << 20
-"""Transformed pixels that are worked on at once, so that they stay in the cache."""
+BAND_BYTES = 8 << 20
+"""Transformed pixels that are worked on at once: enough for the products, few enough to stay in the cache."""
 MIN_CHANNELS = 96
 """Below, the transforms cost what the products save."""
 MIN_TILES = 16
 """Below, neither."""
+_PER_POINT = (0, 0), (1, 1), (1, 1), 36
+"""Padding, stride, dilation and groups."""
 
 
 class WinogradConv(FoldedConv):
@@ -50,41 +53,51 @@ class WinogradConv(FoldedConv):
         self.register_buffer('back', torch.kron(back, back).to(weight.dtype))  # (16, 36)
 
     @cached_property
-    def transformed(self) -> Tensor:
-        """(36, C, O): made for the first map that is large enough, as it takes four times the weight's memory."""
+    def packed(self) -> Tensor:
+        """The points' 36 matrices as one 1x1 convolution of as many groups, in oneDNN's own order.
+
+        Made for the first map that is large enough, as it takes four times the weight's memory.
+        """
         evaluate = _MATRICES[0].to(self.weight.dtype)
-        return torch.einsum('ai,ocij,bj->abco', evaluate, self.weight, evaluate).flatten(0, 1).contiguous()
+        matrices = torch.einsum('ai,ocij,bj->aboc', evaluate, self.weight, evaluate)  # (6, 6, O, C)
+        return torch.ops.mkldnn._reorder_convolution_weight(matrices.flatten(0, 2)[..., None, None], *_PER_POINT, None)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, O, h, w)."""
-        batch, _, height, width = x.shape
+        batch, channels, height, width = x.shape
+        out_channels = len(self.weight)
         down, across = -(-height // TILE), -(-width // TILE)  # tiles
         if batch * down * across < MIN_TILES:
             return super().forward(x)
-        out_channels, channels = self.weight.shape[:2]
         more = across * TILE - width, down * TILE - height
-        padded = F.pad(
-            x.permute(0, 2, 3, 1), (0, 0, 1, 1 + more[0], 1, 1 + more[1])
-        )  # (B, 4 down + 2, 4 across + 2, C)
+        padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1 + more[0], 1, 1 + more[1]))
         out = x.new_empty(batch, down, TILE, across, TILE, out_channels)
         rows = max(1, BAND_BYTES // (36 * across * max(channels, out_channels) * x.element_size()))
-        for image, result in zip(padded, out):
+        images = max(1, rows // down)
+        for first in range(0, batch, images):
             for top in range(0, down, rows):
-                band = image[top * TILE : min(top + rows, down) * TILE + 2]  # (4 r + 2, 4 t + 2, C)
-                tiles = band.unfold(0, 6, TILE).unfold(1, 6, TILE).permute(3, 4, 0, 1, 2)  # (6, 6, r, t, C)
-                points = self.into @ tiles.reshape(36, -1)  # (36, r t C)
-                products = torch.bmm(points.view(36, -1, channels), self.transformed)  # (36, r t, O)
-                pixels = (self.back @ products.flatten(1)).view(TILE, TILE, -1, across, out_channels)
-                torch.add(pixels.permute(2, 0, 3, 1, 4), self.bias, out=result[top : top + rows])
+                band = padded[first : first + images, top * TILE : min(top + rows, down) * TILE + 2]
+                tiles = band.unfold(1, 6, TILE).unfold(2, 6, TILE).permute(0, 1, 2, 4, 5, 3)  # (b, r, t, 6, 6, C)
+                pixels = self._pixels(tiles.reshape(-1, 36, channels))
+                pixels = pixels.view(len(band), -1, across, TILE, TILE, out_channels).transpose(2, 3)
+                torch.add(pixels, self.bias, out=out[first : first + images, top : top + rows])
         whole = out.view(batch, down * TILE, across * TILE, out_channels).permute(0, 3, 1, 2)
         return whole[:, :, :height, :width].contiguous(memory_format=torch.channels_last)
+
+    def _pixels(self, tiles: Tensor) -> Tensor:
+        """(n, 36, C) -> (n, 16, O)."""
+        points = torch.bmm(self.into.expand(len(tiles), -1, -1), tiles)  # (n, 36, C)
+        maps = points.view(1, 1, len(tiles), -1).permute(0, 3, 1, 2)  # (1, 36 C, 1, n)
+        products = torch.ops.mkldnn._convolution_pointwise(maps, self.packed, None, *_PER_POINT, 'none', [], '')
+        products = products.permute(0, 2, 3, 1).reshape(len(tiles), 36, -1)
+        return torch.bmm(self.back.expand(len(tiles), -1, -1), products)
 
 
 def pays(weight: Tensor, conv: nn.Conv2d) -> bool:
     """Whether a convolution with these weights is one of those, and large enough in channels to gain."""
     return (
-        weight.dtype == torch.float32
-        and weight.device.type == 'cpu'
+        packs(weight)
+        and weight.dtype == torch.float32
         and weight.shape[2:] == (3, 3)
         and min(weight.shape[:2]) >= MIN_CHANNELS
         and (conv.stride, conv.padding, conv.dilation, conv.groups) == ((1, 1), (1, 1), (1, 1), 1)
