@@ -18,7 +18,6 @@ def environment(device: str) -> dict[str, object]:
     """Machine, versions, commit, and the settings of the thread pools."""
     return dict(
         machine=torch.cuda.get_device_name() if device == 'cuda' else f'{_cpu()}, {torch.get_num_threads()} threads',
-        load=[round(load, 2) for load in os.getloadavg()],
         python=platform.python_version(),
         versions={name: version for name in PACKAGES if (version := _version(name))},
         commit=_commit(),

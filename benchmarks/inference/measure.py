@@ -21,7 +21,7 @@ from benchmarks.inference.systems import System, dtype_of
 
 TURNS = (3, 15)
 """At least and at most so many timed calls of each system."""
-SECONDS = 60.0
+SECONDS = 30.0
 """What the timed calls of one system may take together."""
 LONG = 2000.0
 """Milliseconds from which a call needs no other before it."""

@@ -12,7 +12,7 @@ HEAD = """# Speed of inference
 
 ```bash
 make bench                                             # all that fits 35 minutes, this page and the chart
-make bench ARGS="--budget 300 --widths w18 w32"        # more of less
+make bench ARGS="--budget 300 --widths w18 w32"        # more of less, added to what this commit has here
 ```
 
 The same weights everywhere: "{upstream}" is the same model with mmdet's HRNet and HRFPN (mmseg's HRNet in OCR). Medians
@@ -65,7 +65,7 @@ def _device(found: dict[str, Any], title: str) -> str:
     )
     lines = [
         f'## {title}\n',
-        f'{found["machine"]}; load average {found["load"][0]:g} at the start; commit {found["commit"]}; {versions}.',
+        f'{found["machine"]}; commit {found["commit"]}; {versions}.',
         f'Measured rates: {rates}.\n',
     ]
     for case in CASES:
@@ -99,7 +99,7 @@ def _case(row: dict[str, Any], rates: dict[str, Any]) -> str:
     systems = row['systems']
     base = systems.get(f'{UPSTREAM} fp32', {}).get('ms')
     lines = [
-        f'{row["gflop"]:g} GFLOP, {row["mparams"]:.1f} M parameters.\n',
+        f'{row["gflop"]:g} GFLOP, {row["mparams"]:.1f} M parameters; load average {row["load"]:g} at the start.\n',
         f'| system | ms | x {UPSTREAM} fp32 | x floor | ready, s | error | memory, MB |',
         '| --- | --- | --- | --- | --- | --- | --- |',
     ]

@@ -9,6 +9,7 @@ from torch.profiler import ProfilerActivity, profile
 
 KINDS = {
     'convolutions': ('conv',),
+    'matrix products': ('aten::mm', 'bmm', 'addmm', 'gemm'),
     'resizing': ('upsample', 'interpolate'),
     'pooling': ('pool',),
     'norms': ('batch_norm', 'native_batch'),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,13 +34,14 @@ def record(
 ) -> dict[str, Any]:
     """Measure systems on cases and write the results to ``path``; a case is begun only within the minutes.
 
-    Systems that take minutes to be ready take part in the first case only when the minutes are limited, and in the
-    memory's measurement only when they are not.
+    Results there of the same machine, versions and commit are added to; others are written over. Systems that take
+    minutes to be ready take part in the first case only when the minutes are limited, and in the memory's measurement
+    only when they are not.
     """
     started = time.monotonic()
     dtypes = ('fp32', 'bf16') if device == 'cpu' else tuple(DTYPES)
-    results: dict[str, Any] = {**environment(device), 'cases': {}, 'profiles': {}}
-    results['rates'] = {dtype: rates(device, DTYPES[dtype]) for dtype in dtypes}
+    results = _begun(environment(device), path)
+    results.setdefault('rates', {dtype: rates(device, DTYPES[dtype]) for dtype in dtypes})
     _write(results, path)
     if device == 'cuda':
         try:
@@ -65,6 +67,12 @@ def record(
     return results
 
 
+def _begun(where: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The results at ``path`` if they are from here and now, else none yet."""
+    found = json.loads(path.read_text()) if path.exists() else {}
+    return found if where.items() <= found.items() else {**where, 'cases': {}, 'profiles': {}}
+
+
 def _record_case(case: Case, systems: Sequence[System], results: dict[str, Any], path: Path, device: str) -> None:
     print(f'{case.name}:', flush=True)
     built = networks(case, device)
@@ -72,6 +80,7 @@ def _record_case(case: Case, systems: Sequence[System], results: dict[str, Any],
     row: dict[str, Any] = {
         **work(lambda: call(built.ours, case, built.images), built.ours),
         'mparams': sum(p.numel() for p in built.ours.parameters()) / 1e6,
+        'load': round(os.getloadavg()[0], 2),
         'systems': {},
     }
     results['cases'][case.name] = row

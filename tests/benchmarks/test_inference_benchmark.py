@@ -48,6 +48,18 @@ def test_systems_agree_and_are_timed(recorded):
     assert row['mparams'] == sum(p.numel() for p in networks(SMALL, 'cpu').ours.parameters()) / 1e6
 
 
+def test_results_of_the_same_commit_are_added_to(tmp_path):
+    path = tmp_path / 'results-cpu.json'
+    other = Case('pyramid', TINY, (96, 64))
+    (plain,) = (s for s in QUICK if s.key == 'ours, plain fp32')
+    first = record([SMALL], [plain], path, device='cpu', memory=False)
+    both = record([other], [plain], path, device='cpu', memory=False)
+    assert list(both['cases']) == [SMALL.name, other.name]
+    assert both['cases'][SMALL.name] == first['cases'][SMALL.name] and both['rates'] == first['rates']
+    path.write_text(json.dumps({**both, 'commit': 'another'}))
+    assert list(record([other], [plain], path, device='cpu', memory=False)['cases']) == [other.name]
+
+
 def test_arithmetic_and_bytes_are_those_of_the_convolutions():
     conv = nn.Conv2d(3, 8, 3, padding=1)
     found = work(lambda: conv(torch.zeros(2, 3, 256, 320)), nn.Sequential(conv))
@@ -67,8 +79,9 @@ def test_times_are_medians_of_calls_in_turns():
 
 
 def test_profile_knows_convolutions():
-    conv = nn.Sequential(nn.Conv2d(8, 32, 3), nn.ReLU())
-    found = shares(lambda: conv(torch.zeros(1, 8, 128, 128)), 'cpu')
+    conv = nn.Sequential(nn.Conv2d(64, 64, 3), nn.ReLU())
+    x = torch.zeros(1, 64, 128, 128)
+    found = shares(lambda: conv(x), 'cpu')
     assert next(iter(found)) == 'convolutions'
     assert sum(found.values()) == pytest.approx(1, abs=0.01)
 
@@ -76,9 +89,9 @@ def test_profile_knows_convolutions():
 def result(**ms):
     row = dict(setup_s=1, error=1e-6, best_ms=1, calls=3)
     systems = {key: dict(row, ms=value) for key, value in ms.items()}
-    case = dict(gflop=34.3, gvalues=0.1, mparams=12.3, systems=systems)
+    case = dict(gflop=34.3, gvalues=0.1, mparams=12.3, load=0.1, systems=systems)
     rates = {dtype: dict(gflop_per_s=200, gb_per_s=10) for dtype in ('fp32', 'bf16')}
-    where = dict(machine='M', load=[0.1], commit='c', versions={'torch': '2'}, rates=rates)
+    where = dict(machine='M', commit='c', versions={'torch': '2'}, rates=rates)
     return {**where, 'cases': {FIRST.name: case}, 'profiles': {FIRST.name: {'ours': {'convolutions': 0.8}}}}
 
 
