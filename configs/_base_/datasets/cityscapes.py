@@ -1,3 +1,5 @@
+_base_ = './seg_data.py'
+
 num_classes = 19
 crop_size = (512, 1024)
 base_size = 2048
@@ -30,10 +32,6 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=3,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='hrnet_plugins.CityscapesDataset',
         data_root=data_root,
@@ -42,21 +40,14 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='hrnet_plugins.CityscapesDataset',
         data_root=data_root,
         data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
-        test_mode=True,
         pipeline=test_pipeline,
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='hrnet_plugins.PublishedIoU', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator
 
 fused_test = dict(
     mode='fused',

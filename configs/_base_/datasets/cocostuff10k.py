@@ -1,3 +1,5 @@
+_base_ = './seg_data.py'
+
 num_classes = 171
 crop_size = (520, 520)
 base_size = 520
@@ -30,11 +32,6 @@ test_pipeline = [
     dict(type='PackSegInputs', meta_keys=('img_path', 'ori_shape', 'img_shape', 'pad_shape', 'img_padding_size')),
 ]
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='hrnet_plugins.COCOStuff10kDataset',
         data_root=data_root,
@@ -43,21 +40,14 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='hrnet_plugins.COCOStuff10kDataset',
         data_root=data_root,
         data_prefix=dict(img_path='images/test2014', seg_map_path='annotations/test2014'),
-        test_mode=True,
         pipeline=test_pipeline,
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='hrnet_plugins.PublishedIoU', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator
 
 fused_test = dict(
     mode='fused',

@@ -1,3 +1,5 @@
+_base_ = './seg_data.py'
+
 num_classes = 20
 crop_size = (473, 473)
 base_size = 473
@@ -30,10 +32,6 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=10,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='hrnet_plugins.LIPDataset',
         data_root=data_root,
@@ -45,10 +43,6 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='hrnet_plugins.LIPDataset',
         data_root=data_root,
@@ -56,13 +50,10 @@ val_dataloader = dict(
             img_path='TrainVal_images/val_images',
             seg_map_path='TrainVal_parsing_annotations/val_segmentations',
         ),
-        test_mode=True,
         pipeline=test_pipeline,
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='hrnet_plugins.PublishedIoU', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator
 
 fused_test = dict(
     mode='fused',

@@ -1,3 +1,5 @@
+_base_ = './seg_data.py'
+
 num_classes = 59
 crop_size = (520, 520)
 base_size = 520
@@ -25,11 +27,6 @@ test_pipeline = [
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='hrnet_plugins.PascalContext59Dataset',
         data_root=data_root,
@@ -39,22 +36,15 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='hrnet_plugins.PascalContext59Dataset',
         data_root=data_root,
         ann_file='ImageSets/SegmentationContext/val.txt',
         data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClassContext'),
-        test_mode=True,
         pipeline=test_pipeline,
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='hrnet_plugins.PublishedIoU', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator
 
 fused_test = dict(
     mode='fused',
