@@ -1,5 +1,5 @@
 # make demo     train and test a small HRNet detector on handwritten digits, with pictures
-# make test     the quick tests; ARGS are pytest's, as in make test ARGS="-m slow"
+# make test     the quick tests, in up to 4 processes; ARGS are pytest's, as in make test ARGS="-m slow"
 # make bench    compare the speed of inference with others' (benchmarks/inference)
 # make readme   write the README's tables of recipes from the metafiles
 # Each target sets up what it needs; STACK=openmmlab picks the other stack.
@@ -18,7 +18,7 @@ demo: setup
 	python projects/digits/demo.py $(DEMO) $(ARGS)
 
 test: setup
-	python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 python -m pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)
 
 lint: setup
 	ruff check . && ruff format --check . && mypy
