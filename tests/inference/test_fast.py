@@ -1,13 +1,14 @@
 """The pieces of the fast copy: padding, lanes, graphs, Winograd's convolutions."""
 
 import threading
+import timeit
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from hrnet_plugins.inference.fast import winograd
+from hrnet_plugins.inference.fast import fold, winograd
 from hrnet_plugins.inference.fast.lanes import CudaLanes, side_by_side, using
 from hrnet_plugins.inference.fast.make import mirror
 from hrnet_plugins.inference.fast.winograd import MIN_CHANNELS, WinogradConv, pays
@@ -143,6 +144,28 @@ def test_winograds_convolution(size, bias, band, monkeypatch):
         out = WinogradConv(conv.weight, conv.bias, conv)(x.contiguous(memory_format=torch.channels_last))
     assert out.is_contiguous(memory_format=torch.channels_last)
     assert_equal(out.double(), exact, 3e-6)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason='weights are packed for oneDNN')
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
+def test_weights_are_packed_for_every_shape(dtype, monkeypatch):
+    monkeypatch.setattr(fold, 'MAX_SHAPES', 3)
+    conv = fill(nn.Conv2d(192, 192, 3, padding=1)).requires_grad_(False)
+    fast = fold.convolution(conv.weight.to(dtype), conv.bias.to(dtype), conv)
+    packs, times = {}, {}
+    for size in ((8, 8), (64, 64), (64, 66), (32, 32), (16, 16), (8, 8)):
+        x = image((1, 192, *size)).to(dtype).contiguous(memory_format=torch.channels_last)
+        runs = {
+            'packed': lambda x=x: fast.with_relu(x),
+            'plain': lambda x=x: F.conv2d(x, fast.weight, fast.bias, padding=1).relu_(),
+        }
+        assert_equal(runs['packed']().float(), runs['plain']().float(), 1e-5 if dtype == torch.float32 else 1e-2)
+        packs[size] = fast.orders.packed(x.shape, lambda: fast.weight)
+        times[size] = {name: min(timeit.repeat(run, number=1, repeat=9)) for name, run in runs.items()}
+        assert len(fast.orders._found) <= 3
+    assert packs[64, 64] is packs[64, 66], 'an order is held once'
+    slow = {size: found for size, found in times.items() if found['packed'] > 4 * found['plain']}
+    assert not slow, 'the wrong order takes ten times as long'
 
 
 def test_winograds_convolution_rounds_no_more_than_the_plain_one_by_much():

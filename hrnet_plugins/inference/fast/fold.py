@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
 from typing import Any, TypeGuard
 
 import torch
@@ -11,9 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 _PLAIN_CONVS = ('Conv2d',)
 _ONEDNN = (torch.float32, torch.bfloat16, torch.float16)
-_PACKED_FOR = 64, 64
-"""Size of the map that oneDNN orders weights for. Another size is as fast; with none given, it picks an order for some
-strided convolutions with which they take ten times as long."""
+MAX_SHAPES = 256
+"""Shapes of maps that are remembered; few have an order of their own, the others share its memory."""
 
 
 class FoldedConv(nn.Module):
@@ -54,25 +55,56 @@ class PackedConv(FoldedConv):
 
     def __init__(self, weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> None:
         super().__init__(weight, bias, conv)
-        self.order = conv.padding, conv.stride, conv.dilation, conv.groups
-        size = 1, weight.shape[1] * conv.groups, *_PACKED_FOR
-        self.packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.order, size)
+        self.orders = Orders(conv.padding, conv.stride, conv.dilation, conv.groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """See ``FoldedConv``."""
-        return self._run(x, 'none')
+        return self.orders.run(x, self._packed(x), self.bias)
 
     def with_relu(self, x: Tensor) -> Tensor:
         """See ``FoldedConv``."""
-        return self._run(x, 'relu')
-
-    def _run(self, x: Tensor, last: str) -> Tensor:
-        return torch.ops.mkldnn._convolution_pointwise(x, self.packed, self.bias, *self.order, last, [], '')
+        return self.orders.run(x, self._packed(x), self.bias, 'relu')
 
     def onto(self, total: Tensor, x: Tensor) -> Tensor:
         """See ``FoldedConv``."""
         run = torch.ops.mkldnn._convolution_pointwise_.binary
-        return run(total, x, self.packed, self.bias, *self.order, 'add', 1.0, 'relu', [], '')
+        return run(total, x, self._packed(x), self.bias, *self.orders.geometry, 'add', 1.0, 'relu', [], '')
+
+    def _packed(self, x: Tensor) -> Tensor:
+        return self.orders.packed(x.shape, lambda: self.weight)
+
+
+class Orders:
+    """Weights in the orders that oneDNN takes for maps of different shapes.
+
+    Given another order, it brings the weights into its own in every call, which can take ten times as long as the
+    convolution.
+
+    Args:
+        geometry: Padding, stride, dilation and groups.
+    """
+
+    def __init__(self, *geometry: Any) -> None:
+        self.geometry = geometry
+        self._found: dict[torch.Size, Tensor] = {}
+
+    def packed(self, shape: torch.Size, weight: Callable[[], Tensor]) -> Tensor:
+        """The weight in its order for maps of a shape."""
+        if shape not in self._found:
+            new = torch.ops.mkldnn._reorder_convolution_weight(weight(), *self.geometry, shape)
+            known = {id(tensor): tensor for tensor in self._found.values()}.values()
+            if len(self._found) == MAX_SHAPES:
+                self._found.clear()
+            self._found[shape] = next((tensor for tensor in known if _bytes(tensor) == _bytes(new)), new)
+        return self._found[shape]
+
+    def run(self, x: Tensor, weight: Tensor, bias: Tensor | None, last: str = 'none') -> Tensor:
+        """The convolution with a packed weight; ``last`` is ``'none'`` or ``'relu'``."""
+        return torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *self.geometry, last, [], '')
+
+
+def _bytes(packed: Tensor) -> bytes:
+    return ctypes.string_at(torch.ops.mkldnn.data_ptr(packed), torch.ops.mkldnn._nbytes(packed))
 
 
 def convolution(weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> FoldedConv:

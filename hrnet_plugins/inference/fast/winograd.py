@@ -10,14 +10,13 @@ rows of t each.
 from __future__ import annotations
 
 import math
-from functools import cached_property
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hrnet_plugins.inference.fast.fold import FoldedConv, packs
+from hrnet_plugins.inference.fast.fold import FoldedConv, Orders, packs
 
 TILE = 4
 POINTS = (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))
@@ -29,8 +28,6 @@ MIN_CHANNELS = 96
 """Below, the transforms cost what the products save."""
 MIN_TILES = 16
 """Below, neither."""
-_PER_POINT = (0, 0), (1, 1), (1, 1), 36
-"""Padding, stride, dilation and groups."""
 
 
 class WinogradConv(FoldedConv):
@@ -51,16 +48,12 @@ class WinogradConv(FoldedConv):
         _, interpolate, back = _MATRICES
         self.register_buffer('into', torch.kron(interpolate, interpolate).to(weight.dtype))  # (36, 36)
         self.register_buffer('back', torch.kron(back, back).to(weight.dtype))  # (16, 36)
+        self.orders = Orders((0, 0), (1, 1), (1, 1), 36)  # a 1x1 convolution with a group for each point
 
-    @cached_property
-    def packed(self) -> Tensor:
-        """The points' 36 matrices as one 1x1 convolution of as many groups, in oneDNN's own order.
-
-        Made for the first map that is large enough, as it takes four times the weight's memory.
-        """
+    def _matrices(self) -> Tensor:
+        """The weight of that convolution (36 O, C, 1, 1): packed it takes four times the memory of the 3x3's."""
         evaluate = _MATRICES[0].to(self.weight.dtype)
-        matrices = torch.einsum('ai,ocij,bj->aboc', evaluate, self.weight, evaluate)  # (6, 6, O, C)
-        return torch.ops.mkldnn._reorder_convolution_weight(matrices.flatten(0, 2)[..., None, None], *_PER_POINT, None)
+        return torch.einsum('ai,ocij,bj->aboc', evaluate, self.weight, evaluate).flatten(0, 2)[..., None, None]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, O, h, w)."""
@@ -88,7 +81,7 @@ class WinogradConv(FoldedConv):
         """(n, 36, C) -> (n, 16, O)."""
         points = torch.bmm(self.into.expand(len(tiles), -1, -1), tiles)  # (n, 36, C)
         maps = points.view(1, 1, len(tiles), -1).permute(0, 3, 1, 2)  # (1, 36 C, 1, n)
-        products = torch.ops.mkldnn._convolution_pointwise(maps, self.packed, None, *_PER_POINT, 'none', [], '')
+        products = self.orders.run(maps, self.orders.packed(maps.shape, self._matrices), None)
         products = products.permute(0, 2, 3, 1).reshape(len(tiles), 36, -1)
         return torch.bmm(self.back.expand(len(tiles), -1, -1), products)
 
