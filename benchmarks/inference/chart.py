@@ -26,7 +26,7 @@ def draw(results: dict[str, Any], path: Path) -> bool:
     devices = [device for device in devices if lines[device]]
     if not devices:
         return False
-    figure, axes = plt.subplots(1, len(devices), figsize=(8 * len(devices), 5), squeeze=False)
+    figure, axes = plt.subplots(1, len(devices), figsize=(11 * len(devices), 5), squeeze=False)
     for axis, device in zip(axes[0], devices):
         axis.set_prop_cycle(color=plt.get_cmap('tab20').colors)  # more systems than the default colours
         for key, points in lines[device].items():
@@ -37,7 +37,7 @@ def draw(results: dict[str, Any], path: Path) -> bool:
             ylabel='images a second',
             ylim=(0, None),
         )
-        axis.legend(fontsize='small')
+        axis.legend(fontsize='small', loc='upper left', bbox_to_anchor=(1.01, 1))  # beside the lines
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)

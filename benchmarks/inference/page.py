@@ -21,7 +21,8 @@ result; *error* its greatest difference from our plain model, as a part of the g
 call in a process of its own, weights included. *floor* is the larger of arithmetic over the measured rate of matrix
 products and of the convolutions' bytes over that of copies; Winograd's convolutions may go below it. Times at 800x1344
 are for what 800x1333 is padded to. timm's rows have our neck behind timm's backbone. "ours, inductor" runs what
-`export --format pt2` writes. Written by `python -m benchmarks.inference --page` from `results-*.json`.
+`export --format pt2` writes. Compilers find the caches of earlier runs: with empty ones `torch.compile` was ready after
+62 to 73 s. Written by `python -m benchmarks.inference --page` from `results-*.json`.
 """
 DEVICES = {'cpu': 'CPU', 'cuda': 'GPU'}
 
@@ -54,7 +55,11 @@ def _reach(found: dict[str, Any]) -> str:
         return ''
     floors = {dtype: floor_ms(row, found['rates'], dtype) for dtype in found['rates']}
     text = ', '.join(f'{floor:.0f} ms in {dtype} ({base / floor:.2f}x)' for dtype, floor in floors.items())
-    return f"\nThe floor of the CPU's case, and what {UPSTREAM} in fp32 takes of it: {text}.\n"
+    return (
+        f"\nThe floor of the CPU's case, and what {UPSTREAM} in fp32 takes of it: {text}.\n"
+        'A bar beyond that can only be reached with less arithmetic, one close to it only at the full rate of matrix\n'
+        'products in every layer.\n'
+    )
 
 
 def _device(found: dict[str, Any], title: str) -> str:
