@@ -168,6 +168,14 @@ def test_weights_are_packed_for_every_shape(dtype, monkeypatch):
     assert not slow, 'the wrong order takes ten times as long'
 
 
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
+def test_a_head_without_proposals_has_no_outputs(dtype):
+    conv = fill(nn.Conv2d(16, 24, 3, padding=1)).requires_grad_(False)
+    fast = fold.convolution(conv.weight.to(dtype), conv.bias.to(dtype), conv)
+    x = torch.zeros(0, 16, 14, 14, dtype=dtype)
+    assert fast(x).shape == fast.with_relu(x).shape == (0, 24, 14, 14)
+
+
 def test_winograds_convolution_rounds_no_more_than_the_plain_one_by_much():
     conv = nn.Conv2d(256, 64, 3, padding=1)
     x = image((1, 256, 32, 32))

@@ -90,13 +90,15 @@ class Orders:
 
     def packed(self, shape: torch.Size, weight: Callable[[], Tensor]) -> Tensor:
         """The weight in its order for maps of a shape."""
-        if shape not in self._found:
+        found = self._found.get(shape)
+        if found is None:
             new = torch.ops.mkldnn._reorder_convolution_weight(weight(), *self.geometry, shape)
             known = {id(tensor): tensor for tensor in self._found.values()}.values()
             if len(self._found) == MAX_SHAPES:
                 self._found.clear()
-            self._found[shape] = next((tensor for tensor in known if _bytes(tensor) == _bytes(new)), new)
-        return self._found[shape]
+            found = next((tensor for tensor in known if _bytes(tensor) == _bytes(new)), new)
+            self._found[shape] = found
+        return found
 
     def run(self, x: Tensor, weight: Tensor, bias: Tensor | None, last: str = 'none') -> Tensor:
         """The convolution with a packed weight; ``last`` is ``'none'`` or ``'relu'``."""
