@@ -1,5 +1,6 @@
 """Somebody else's config: our backbone by name, and our backbone behind upstream's name."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,21 @@ CONFIGS = {
     'mmseg': 'hrnet/fcn_hr18_4xb2-40k_cityscapes-512x1024.py',
     'mmpretrain': 'hrnet/hrnet-w18_4xb32_in1k.py',
 }
+
+
+@pytest.fixture(autouse=True)
+def _upstreams_names_given_back():
+    """Importing the drop-in puts our classes behind upstream's names, which other tests in this process ask for."""
+    for framework in CONFIGS:
+        importlib.import_module(f'{framework}.models')
+    registries = [importlib.import_module(f'{framework}.registry').MODELS for framework in CONFIGS]
+    before = [dict(registry._module_dict) for registry in registries]
+    yield
+    for registry, modules in zip(registries, before):
+        registry._module_dict.clear()
+        registry._module_dict.update(modules)
+    sys.modules.pop('hrnet_plugins.dropin', None)  # the next import registers again
+
 
 SCRIPT = """
 import sys, torch, warnings
