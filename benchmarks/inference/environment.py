@@ -20,7 +20,7 @@ def environment(device: str) -> dict[str, object]:
         machine=torch.cuda.get_device_name() if device == 'cuda' else f'{_cpu()}, {torch.get_num_threads()} threads',
         python=platform.python_version(),
         versions={name: version for name in PACKAGES if (version := _version(name))},
-        commit=_commit(),
+        commit=commit_of(Path(__file__).parent),
         settings={name: os.environ[name] for name in VARIABLES if name in os.environ},
     )
 
@@ -32,10 +32,17 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _commit() -> str:
-    command = ['git', '-C', Path(__file__).parent, 'describe', '--always', '--dirty', '--exclude=*']
-    found = subprocess.run(command, capture_output=True, check=False)
-    return found.stdout.decode().strip() or 'unknown'
+def commit_of(folder: Path) -> str:
+    """The commit; ``-dirty`` after it if tracked files differ from it, other than what the benchmark writes there."""
+    commit = _git(folder, 'rev-parse', '--short', 'HEAD')
+    written = [f':(exclude){name}' for name in ('README.md', 'speed.png', 'results-*.json')]
+    changed = _git(folder, 'status', '--porcelain', '--untracked-files=no', '--', ':/', *written)
+    return f'{commit}-dirty' if changed else commit or 'unknown'
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ['git', '-C', folder, *arguments]
+    return subprocess.run(command, capture_output=True, check=False).stdout.decode().strip()
 
 
 def _cpu() -> str:

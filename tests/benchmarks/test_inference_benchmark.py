@@ -1,6 +1,7 @@
 """The comparison of inference speeds: a tiny one from end to end, its page, and the bars."""
 
 import json
+import subprocess
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 from benchmarks.inference.__main__ import main, write_page
 from benchmarks.inference.bars import BARS, UPSTREAM
 from benchmarks.inference.cases import CASES, FIRST, TOOL, Case
+from benchmarks.inference.environment import commit_of
 from benchmarks.inference.floor import floor_ms, work
 from benchmarks.inference.measure import interleaved
 from benchmarks.inference.networks import networks
@@ -58,6 +60,24 @@ def test_results_of_the_same_commit_are_added_to(tmp_path):
     assert both['cases'][SMALL.name] == first['cases'][SMALL.name] and both['rates'] == first['rates']
     path.write_text(json.dumps({**both, 'commit': 'another'}))
     assert list(record([other], [plain], path, device='cpu', memory=False)['cases']) == [other.name]
+
+
+def test_what_the_benchmark_wrote_leaves_the_commit_clean(tmp_path):
+    def git(*arguments):
+        command = ['git', '-C', tmp_path, '-c', 'user.name=a', '-c', 'user.email=a@b', *arguments]
+        subprocess.run(command, check=True, capture_output=True)
+
+    names = ('README.md', 'results-cpu.json', 'measure.py')
+    assert commit_of(tmp_path) == 'unknown'
+    git('init')
+    for name in names:
+        (tmp_path / name).touch()
+    git('add', '.')
+    git('commit', '-m', 'first')
+    clean = commit_of(tmp_path)
+    for name, expected in zip(names, (clean, clean, f'{clean}-dirty'), strict=True):
+        (tmp_path / name).write_text('changed')
+        assert commit_of(tmp_path) == expected
 
 
 def test_arithmetic_and_bytes_are_those_of_the_convolutions():
