@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeGuard
 
 import torch
@@ -12,7 +13,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 _PLAIN_CONVS = ('Conv2d',)
-_ONEDNN = (torch.float32, torch.bfloat16, torch.float16)
+_ONEDNN: Mapping[torch.dtype, Callable[[], bool]] = MappingProxyType(
+    {
+        torch.float32: lambda: True,
+        torch.bfloat16: lambda: bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()),
+        torch.float16: lambda: bool(torch.ops.mkldnn._is_mkldnn_fp16_supported()),
+    }
+)
+"""What oneDNN computes in, and whether this CPU has the instructions."""
 MAX_SHAPES = 256
 """Shapes of maps that are remembered; few have an order of their own, the others share its memory."""
 
@@ -59,19 +67,18 @@ class PackedConv(FoldedConv):
 
     def forward(self, x: Tensor) -> Tensor:
         """See ``FoldedConv``."""
-        return self.orders.run(x, self._packed(x), self.bias)
+        return self.orders.run(x, self._weight, self.bias)
 
     def with_relu(self, x: Tensor) -> Tensor:
         """See ``FoldedConv``."""
-        return self.orders.run(x, self._packed(x), self.bias, 'relu')
+        return self.orders.run(x, self._weight, self.bias, 'relu')
 
     def onto(self, total: Tensor, x: Tensor) -> Tensor:
         """See ``FoldedConv``."""
-        run = torch.ops.mkldnn._convolution_pointwise_.binary
-        return run(total, x, self._packed(x), self.bias, *self.orders.geometry, 'add', 1.0, 'relu', [], '')
+        return self.orders.run_onto(total, x, self._weight, self.bias)
 
-    def _packed(self, x: Tensor) -> Tensor:
-        return self.orders.packed(x.shape, lambda: self.weight)
+    def _weight(self) -> Tensor:
+        return self.weight
 
 
 class Orders:
@@ -88,21 +95,27 @@ class Orders:
         self.geometry = geometry
         self._found: dict[torch.Size, Tensor] = {}
 
-    def packed(self, shape: torch.Size, weight: Callable[[], Tensor]) -> Tensor:
-        """The weight in its order for maps of a shape."""
+    def run(self, x: Tensor, weight: Callable[[], Tensor], bias: Tensor | None, last: str = 'none') -> Tensor:
+        """The convolution with the weight that is asked for once a shape; ``last`` is ``'none'`` or ``'relu'``."""
+        packed = self._packed(x.shape, weight)
+        return torch.ops.mkldnn._convolution_pointwise(x, packed, bias, *self.geometry, last, [], '')
+
+    def run_onto(self, total: Tensor, x: Tensor, weight: Callable[[], Tensor], bias: Tensor | None) -> Tensor:
+        """The ReLU of its sum with ``total``, which is written over."""
+        packed = self._packed(x.shape, weight)
+        onto = torch.ops.mkldnn._convolution_pointwise_.binary
+        return onto(total, x, packed, bias, *self.geometry, 'add', 1.0, 'relu', [], '')
+
+    def _packed(self, shape: torch.Size, weight: Callable[[], Tensor]) -> Tensor:
         found = self._found.get(shape)
         if found is None:
             new = torch.ops.mkldnn._reorder_convolution_weight(weight(), *self.geometry, shape)
-            known = {id(tensor): tensor for tensor in self._found.values()}.values()
+            known = {id(tensor): tensor for tensor in list(self._found.values())}.values()  # threads may add some
             if len(self._found) == MAX_SHAPES:
                 self._found.clear()
             found = next((tensor for tensor in known if _bytes(tensor) == _bytes(new)), new)
             self._found[shape] = found
         return found
-
-    def run(self, x: Tensor, weight: Tensor, bias: Tensor | None, last: str = 'none') -> Tensor:
-        """The convolution with a packed weight; ``last`` is ``'none'`` or ``'relu'``."""
-        return torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *self.geometry, last, [], '')
 
 
 def _bytes(packed: Tensor) -> bytes:
@@ -116,7 +129,8 @@ def convolution(weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> FoldedC
 
 def packs(weight: Tensor) -> bool:
     """Whether oneDNN has an order of its own for the weights."""
-    return weight.device.type == 'cpu' and torch.backends.mkldnn.is_available() and weight.dtype in _ONEDNN
+    known = weight.device.type == 'cpu' and torch.backends.mkldnn.is_available()
+    return known and weight.dtype in _ONEDNN and _ONEDNN[weight.dtype]()
 
 
 def foldable(conv: Any, norm: nn.Module) -> bool:

@@ -81,7 +81,7 @@ class WinogradConv(FoldedConv):
         """(n, 36, C) -> (n, 16, O)."""
         points = torch.bmm(self.into.expand(len(tiles), -1, -1), tiles)  # (n, 36, C)
         maps = points.view(1, 1, len(tiles), -1).permute(0, 3, 1, 2)  # (1, 36 C, 1, n)
-        products = self.orders.run(maps, self.orders.packed(maps.shape, self._matrices), None)
+        products = self.orders.run(maps, self._matrices, None)
         products = products.permute(0, 2, 3, 1).reshape(len(tiles), 36, -1)
         return torch.bmm(self.back.expand(len(tiles), -1, -1), products)
 
