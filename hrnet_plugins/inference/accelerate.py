@@ -29,7 +29,9 @@ def accelerate(
         model: A backbone, a neck, both in an ``nn.Sequential``, or a model of mmdet, mmseg or mmpretrain. Of a
             detector the backend runs the backbone and the neck; its heads are run by PyTorch.
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'`` or as torch names them, for what is inside; ``None`` means float32.
-            A framework's model returns float32, any other module the precision of its input.
+            A framework's model returns float32 (a detector's ``extract_feat``, this precision), any other module the
+            precision of its input. On a GPU float32 is as exact as PyTorch's own settings let convolutions be, which
+            by default round to TF32.
         backend: A key of ``BACKENDS``. ``'eager'`` needs no time to prepare.
         announce: Log once how much the first outputs differ from the plain model's, which takes one plain forward.
 

@@ -27,7 +27,8 @@ def compile(part: Part, dtype: torch.dtype) -> Run:  # noqa: A001, every backend
 
     if not on_gpu:
         return run
-    graphs = Graphs(run, CudaCapture())
+    hooks = [table for m in twin.modules() for table in (m._forward_pre_hooks, m._forward_hooks)]  # the originals'
+    graphs = Graphs(run, CudaCapture(), hooks=hooks)
     return lambda images: graphs(images) if isinstance(images, Tensor) else run(images)
 
 

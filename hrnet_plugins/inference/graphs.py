@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Sized
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -29,19 +31,30 @@ class Graphs:
     Args:
         run: The function.
         capture: How it is recorded.
+        hooks: Tables of hooks, which Python runs and a graph does not: while any has some, all runs eagerly.
         max_shapes: How many shapes are recorded.
     """
 
-    def __init__(self, run: Run, capture: Capture, *, max_shapes: int = MAX_SHAPES) -> None:
+    def __init__(
+        self, run: Run, capture: Capture, *, hooks: Sequence[Sized] = (), max_shapes: int = MAX_SHAPES
+    ) -> None:
         self.run = run
         self.capture = capture
+        self.hooks = hooks
         self.max_shapes = max_shapes
         self.recorded: dict[Any, Run] = {}
         self._seen: dict[Any, None] = {}
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, C, H, W) -> the function's outputs, in memory of their own."""
-        key = tuple(images.shape), images.dtype, images.is_contiguous(memory_format=torch.channels_last)
+        if any(self.hooks):
+            return self.run(images)
+        key = (
+            tuple(images.shape),
+            images.dtype,
+            images.is_contiguous(memory_format=torch.channels_last),
+            torch.is_autocast_enabled(images.device.type),
+        )
         if key in self.recorded:
             return self.recorded[key](images)
         if len(self.recorded) >= self.max_shapes:
@@ -55,33 +68,64 @@ class Graphs:
             self.recorded[key] = self.capture(self.run, images)
         except RuntimeError as error:
             warnings.warn(
-                f'images of {key[0]} run without a CUDA graph, which cannot hold the model: {error}', stacklevel=2
+                f'images of {key[0]} run without a CUDA graph, which cannot hold the model: '
+                f'{error.__context__ or error}',  # the former is the cause, the latter the end of the recording
+                stacklevel=2,
             )
             self.recorded[key] = self.run
         return self.recorded[key](images)
 
 
+_RECORDING = threading.RLock()
+"""Held while a graph is recorded: a process can record one at a time."""
+
+
 class CudaCapture:
-    """Records CUDA graphs into one pool of memory, with independent branches on streams of their own."""
+    """Records CUDA graphs into one pool of memory, with independent branches on streams of their own.
+
+    Any thread and any stream may replay them. As they share their memory, a replay waits until the results of the one
+    before are copied.
+    """
 
     def __init__(self) -> None:
+        self._replaying = threading.RLock()
+        self._copied = torch.cuda.Event()
         self._pool: Any = None
+        self._stream: Any = None
         self._lanes = CudaLanes()
 
     def __call__(self, run: Run, images: Tensor) -> Run:
         """See ``Capture``."""
-        if self._pool is None:
-            self._pool = torch.cuda.graph_pool_handle()
-        given = images.clone()
-        graph = torch.cuda.CUDAGraph()
-        # Other threads, such as those that pin batches, may allocate meanwhile.
-        recording = torch.cuda.graph(graph, pool=self._pool, capture_error_mode='thread_local')
-        with torch.cuda.device(images.device), recording, using(self._lanes):
-            outputs = run(given)
+        device = images.device
+        with _RECORDING, self._replaying, torch.cuda.device(device):
+            if self._pool is None:
+                self._pool, self._stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
+            with torch.inference_mode(False):  # it is written over in other modes, too
+                given = images.clone()
+            graph = torch.cuda.CUDAGraph()
+            before = torch.cuda.current_stream()
+            try:
+                # Other threads, such as those that pin batches, may allocate meanwhile.
+                recording = torch.cuda.graph(
+                    graph, pool=self._pool, stream=self._stream, capture_error_mode='thread_local'
+                )
+                with recording, using(self._lanes):
+                    outputs = run(given)
+            except RuntimeError:
+                # What fails inside leaves the thread on the recording's stream and the pool open.
+                torch.cuda.set_stream(before)
+                with suppress(RuntimeError):  # unless it was closed
+                    torch._C._cuda_endAllocateToPool(device.index, self._pool)
+                self._pool, self._lanes = None, CudaLanes()
+                raise
 
         def replay(images: Tensor) -> tuple[Tensor, ...]:
-            given.copy_(images)
-            graph.replay()
-            return tuple(output.clone() for output in outputs)  # the next replay of any graph writes over them
+            with self._replaying, torch.cuda.device(device):
+                torch.cuda.current_stream().wait_event(self._copied)
+                given.copy_(images)
+                graph.replay()
+                results = tuple(output.clone() for output in outputs)  # the next replay writes over the outputs
+                self._copied.record()
+                return results
 
         return replay

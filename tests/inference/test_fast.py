@@ -2,12 +2,14 @@
 
 import threading
 import timeit
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from hrnet_plugins.inference import accelerate
 from hrnet_plugins.inference.fast import fold, winograd
 from hrnet_plugins.inference.fast.lanes import CudaLanes, side_by_side, using
 from hrnet_plugins.inference.fast.make import mirror
@@ -131,6 +133,32 @@ def test_what_cannot_be_recorded_runs_eagerly_and_says_why():
     assert len(graphs(x)) == 1, 'without another warning'
 
 
+def test_the_cause_of_a_failed_recording_is_told():
+    def capture(run, images):
+        try:
+            raise ValueError('it synchronises')
+        except ValueError:
+            raise RuntimeError('the recording was not ended') from None
+
+    graphs = Graphs(run_eagerly, capture)
+    x = torch.ones(1, 3, 4, 4)
+    graphs(x)
+    with pytest.warns(UserWarning, match='cannot hold the model: it synchronises'):
+        graphs(x)
+
+
+def test_hooks_run_in_every_call():
+    hooks, calls = {}, []
+    graphs = Graphs(run_eagerly, Recorder(), hooks=[{}, hooks])
+    x = torch.ones(1, 3, 4, 4)
+    graphs(x)
+    assert graphs(x)[1] == 'replayed'
+    hooks[0] = calls.append
+    assert len(graphs(x)) == 1, 'a graph would not run it'
+    hooks.clear()
+    assert graphs(x)[1] == 'replayed'
+
+
 @pytest.mark.parametrize('size', [(1, 40, 48), (2, 33, 47), (1, 64, 31), (3, 8, 8)])
 @pytest.mark.parametrize('bias', [True, False])
 @pytest.mark.parametrize('band', [1, 1 << 16, 1 << 20], ids=['one row', 'two small images', 'whole images'])
@@ -160,7 +188,7 @@ def test_weights_are_packed_for_every_shape(dtype, monkeypatch):
             'plain': lambda x=x: F.conv2d(x, fast.weight, fast.bias, padding=1).relu_(),
         }
         assert_equal(runs['packed']().float(), runs['plain']().float(), 1e-5 if dtype == torch.float32 else 1e-2)
-        packs[size] = fast.orders.packed(x.shape, lambda: fast.weight)
+        packs[size] = fast.orders._found[x.shape]
         times[size] = {name: min(timeit.repeat(run, number=1, repeat=9)) for name, run in runs.items()}
         assert len(fast.orders._found) <= 3
     assert packs[64, 64] is packs[64, 66], 'an order is held once'
@@ -174,6 +202,16 @@ def test_a_head_without_proposals_has_no_outputs(dtype):
     fast = fold.convolution(conv.weight.to(dtype), conv.bias.to(dtype), conv)
     x = torch.zeros(0, 16, 14, 14, dtype=dtype)
     assert fast(x).shape == fast.with_relu(x).shape == (0, 24, 14, 14)
+
+
+def test_a_cpu_without_instructions_for_bfloat16_computes_as_pytorch_does(monkeypatch):
+    monkeypatch.setattr(fold, '_ONEDNN', {**fold._ONEDNN, torch.bfloat16: lambda: False})
+    plain = fill(HRNet(TINY)).eval()
+    kinds = {
+        dtype: {type(m) for m in mirror(plain, dtype).modules() if isinstance(m, fold.FoldedConv)}
+        for dtype in (torch.float32, torch.bfloat16)
+    }
+    assert kinds == {torch.float32: {fold.PackedConv}, torch.bfloat16: {fold.FoldedConv}}
 
 
 def test_winograds_convolution_rounds_no_more_than_the_plain_one_by_much():
@@ -214,31 +252,78 @@ def test_wide_necks_and_heads_have_them():
             assert_equal(a, b)
 
 
-def on_gpu(dtype):
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """A network on the GPU and its graphs, exact in float32."""
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
     backbone = HRNet(TINY)
     plain = fill(nn.Sequential(backbone, HRFPN(backbone.out_channels, 16))).eval().cuda()
-    return plain, mirror(plain, dtype, multiple=8)
+    twin = mirror(plain, torch.float32, multiple=8)
+    return plain, Graphs(lambda images: twin(images.contiguous(memory_format=torch.channels_last)), CudaCapture())
+
+
+SHAPES = ((1, 3, 64, 96), (2, 3, 97, 131))
+
+
+def assert_same(plain, graphs, shape, seed=0):
+    x = image(shape, seed=seed).cuda()
+    with torch.no_grad():
+        for a, b in zip(graphs(x), plain(x), strict=True):
+            assert_equal(a, b, 1e-4)  # cuDNN chooses other algorithms
 
 
 @pytest.mark.gpu
-def test_graphs_give_the_eager_outputs_for_every_shape_and_call():
-    plain, twin = on_gpu(torch.float32)
-    graphs = Graphs(lambda images: twin(images.contiguous(memory_format=torch.channels_last)), CudaCapture())
-    with torch.no_grad():
-        for seed in range(4):
-            for shape in ((1, 3, 64, 96), (2, 3, 97, 131)):
-                x = image(shape, seed=seed).cuda()
-                for a, b in zip(graphs(x), plain(x), strict=True):
-                    assert_equal(a, b, 1e-4)  # cuDNN chooses other algorithms
+def test_graphs_give_the_eager_outputs_for_every_shape_and_call(on_gpu):
+    plain, graphs = on_gpu
+    for seed in range(4):
+        for shape in SHAPES:
+            assert_same(plain, graphs, shape, seed)
     assert len(graphs.recorded) == 2
 
 
 @pytest.mark.gpu
-def test_results_outlive_the_next_replay():
-    from hrnet_plugins.inference import accelerate  # noqa: PLC0415
+def test_threads_and_streams_get_their_own_outputs(on_gpu):
+    plain, graphs = on_gpu
 
-    plain, _ = on_gpu(torch.float32)
-    fast = accelerate(plain, dtype='fp16')
+    def work(seed):
+        with torch.cuda.stream(torch.cuda.Stream()):
+            for shape in SHAPES * 8:
+                assert_same(plain, graphs, shape, seed)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(4))) == [None] * 4
+    assert len(graphs.recorded) == 2
+
+
+@pytest.mark.gpu
+def test_graphs_recorded_in_inference_mode_serve_outside_of_it(on_gpu):
+    plain, graphs = on_gpu
+    for _ in range(2):
+        with torch.inference_mode():
+            assert_same(plain, graphs, SHAPES[0])
+    assert_same(plain, graphs, SHAPES[0], seed=1)
+
+
+@pytest.mark.gpu
+def test_after_a_failed_recording_others_succeed(on_gpu):
+    plain, graphs = on_gpu
+    reads = Graphs(lambda images: (images * images.sum().item(),), graphs.capture)
+    stream = torch.cuda.current_stream()
+    x = torch.ones(1, 3, 4, 4, device='cuda')
+    reads(x)
+    with pytest.warns(UserWarning, match='run without a CUDA graph'):
+        assert torch.equal(reads(x)[0], x * 48)
+    assert torch.cuda.current_stream() == stream
+    for seed in range(3):
+        for shape in SHAPES:
+            assert_same(plain, graphs, shape, seed)
+    assert len(graphs.recorded) == 2
+
+
+@pytest.mark.gpu
+def test_results_outlive_the_next_replay(on_gpu):
+    plain, _ = on_gpu
+    fast = accelerate(plain)
     x = image((1, 3, 64, 96)).cuda()
     fast(x)
     kept = fast(x)
