@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import torch
 from mmengine.logging import print_log
@@ -37,21 +38,24 @@ class Engine:
         self._compile = compile_part
         self._twin: nn.Module | None = None
         self._watch: Watch | None = None
+        self._making = threading.RLock()
 
     def twin(self) -> nn.Module:
         """The twin that computes what the model does now."""
-        if self._twin is None or self._watch is None or self._watch.changed():
-            self.drop()
-            check_device(self.dtype, device_of(self.plain))
-            self._watch = Watch(self.plain)
-            part = accelerated_part(self.plain)
-            run = self._compile(part, self.dtype)
-            self._twin = twin_of(self.plain, self._announced(run, part) if self.announce else run, self.dtype)
-        return self._twin
+        with self._making:
+            if self._twin is None or self._watch is None or self._watch.changed():
+                self.drop()
+                check_device(self.dtype, device_of(self.plain))
+                self._watch = Watch(self.plain)
+                part = accelerated_part(self.plain)
+                run = self._compile(part, self.dtype)
+                self._twin = twin_of(self.plain, self._announced(run, part) if self.announce else run, self.dtype)
+            return self._twin
 
     def drop(self) -> None:
         """Forget the twin, and free what it held."""
-        self._twin = self._watch = None
+        with self._making:
+            self._twin = self._watch = None
 
     def _announced(self, run: Run, part: Part) -> Run:
         def first(images: Tensor) -> tuple[Tensor, ...]:

@@ -167,7 +167,7 @@ class _AsGiven(Mirror):
     def forward(self, x: Any) -> Any:
         first = x if isinstance(x, Tensor) else x[0]
         if 'structure' not in self.__dict__:
-            sample = x[:1, :, :256, :256] if isinstance(x, Tensor) else x
+            sample = x[:1, :, :256, :256] if isinstance(x, Tensor) and x.dim() == 4 else x
             self.__dict__['structure'] = type(self._plain(cast(sample, precision_of(self._plain))))
         outputs = cast(self.run(x), first.dtype)
         return outputs[0] if issubclass(self.structure, Tensor) else self.structure(outputs)

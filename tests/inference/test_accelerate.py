@@ -4,6 +4,8 @@ import copy
 import math
 import pickle
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -359,6 +361,34 @@ def test_hooks_of_the_model_run():
     plain.stage2.register_forward_hook(lambda module, args, output: seen.append('stage'))
     fast(image((1, 3, 64, 64)))
     assert seen == ['stage', 'model']
+
+
+def test_threads_that_come_first_together_share_one_twin(monkeypatch):
+    made = []
+
+    def compile_part(part, dtype):
+        made.append(part)
+        time.sleep(0.2)
+        return part.module
+
+    monkeypatch.setitem(sys.modules, 'slow_backend', SimpleNamespace(compile=compile_part))
+    monkeypatch.setattr('hrnet_plugins.inference.backends.BACKENDS', {'slow': Backend('slow_backend')})
+    plain = built('tiny')
+    fast = accelerate(plain, backend='slow')
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: fast(image((1, 3, 64, 64))), range(4)))
+    assert len(made) == 1
+    assert all(torch.equal(result[0], results[0][0]) for result in results)
+
+
+def test_an_image_without_a_batch_is_refused_as_by_the_plain_model():
+    plain = built('tiny')
+    messages = []
+    for model in (plain, accelerate(plain)):
+        with pytest.raises(ValueError, match='64') as caught:
+            model(torch.zeros(3, 64, 64))
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
 
 
 def test_mmcvs_fused_model_is_accelerated_too():
