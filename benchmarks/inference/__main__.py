@@ -1,7 +1,7 @@
 """Measure the speed of inference, ours and others', and write results, chart and page.
 
 python -m benchmarks.inference [--budget 35] [--device cpu] [--widths w18 w32] [--sizes 512x512] [--batches 1]
-                               [--kinds pyramid] [--systems plain openvino] [--out FOLDER]
+                               [--kinds pyramid] [--systems plain openvino] [--measure memory] [--out FOLDER]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from benchmarks.inference.cases import CASES, TITLES
 from benchmarks.inference.chart import draw
 from benchmarks.inference.measure import peak_megabytes
 from benchmarks.inference.page import DEVICES, page
-from benchmarks.inference.record import record
+from benchmarks.inference.record import MEASURES, record
 from benchmarks.inference.systems import SYSTEMS
 
 HERE = Path(__file__).parent
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not cases or not systems:
             sys.exit('no case or no system is left: give less of --widths, --sizes, --batches, --kinds and --systems')
         path = options.out / f'results-{options.device}.json'
-        record(cases, systems, path, device=options.device, minutes=options.budget, memory=not options.no_memory)
+        record(cases, systems, path, device=options.device, minutes=options.budget, measure=options.measure)
     write_page(options.out)
 
 
@@ -68,13 +68,13 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(prog='python -m benchmarks.inference', description=__doc__)
     parser.add_argument('--device', choices=DEVICES, default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--budget', type=float, default=float('inf'), help='minutes after which no case is begun')
+    parser.add_argument('--budget', type=float, default=float('inf'), help='minutes after which nothing is begun')
     parser.add_argument('--widths', **choices(c.arch for c in CASES))
     parser.add_argument('--sizes', **choices(f'{c.size[0]}x{c.size[1]}' for c in CASES))
     parser.add_argument('--batches', **choices(c.batch for c in CASES))
     parser.add_argument('--kinds', **choices(TITLES))
     parser.add_argument('--systems', nargs='+', help='words of which a system must have one in its name')
-    parser.add_argument('--no-memory', action='store_true', help='leave out the peak memory of the first case')
+    parser.add_argument('--measure', **choices(MEASURES), help='memory alone is added to cases that have their times')
     parser.add_argument('--out', type=Path, default=HERE, help='folder of results, chart and page')
     parser.add_argument('--page', action='store_true', help='only write chart and page from the results there')
     parser.add_argument('--peak', help=argparse.SUPPRESS)

@@ -76,3 +76,7 @@ def _cuda() -> list[Bar]:
 
 BARS: tuple[Bar, ...] = (*_cpu(), *_cuda())
 """On the CPU all about w18 at 512x512, one image, two cores."""
+COMPARED = frozenset(
+    (case, key) for bar in BARS for case, keys in (bar.ours, (bar.theirs[0], (bar.theirs[1],))) for key in keys
+)
+"""The cases and keys of systems that they are about."""

@@ -15,12 +15,11 @@ VARIABLES = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'OMP_NUM_THREADS')
 
 
 def environment(device: str) -> dict[str, object]:
-    """Machine, versions, commit, and the settings of the thread pools."""
+    """Machine, versions, and the settings of the thread pools."""
     return dict(
         machine=torch.cuda.get_device_name() if device == 'cuda' else f'{_cpu()}, {torch.get_num_threads()} threads',
         python=platform.python_version(),
         versions={name: version for name in PACKAGES if (version := _version(name))},
-        commit=commit_of(Path(__file__).parent),
         settings={name: os.environ[name] for name in VARIABLES if name in os.environ},
     )
 

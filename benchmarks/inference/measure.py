@@ -45,7 +45,8 @@ def prepare(system: System, case: Networks, expected: Sequence[Tensor] = ()) -> 
     if expected:
         results = outputs(model, case.case, images)
         found['error'] = max(_difference(a, b) for a, b in zip(results, expected, strict=True))
-    return lambda: call(model, case.case, images), found
+    kind = case.case  # and not the networks, of which a measurement of memory keeps none
+    return lambda: call(model, kind, images), found
 
 
 @torch.no_grad()

@@ -12,7 +12,8 @@ HEAD = """# Speed of inference
 
 ```bash
 make bench                                             # all that fits 35 minutes, this page and the chart
-make bench ARGS="--budget 300 --widths w18 w32"        # more of less, added to what this commit has here
+make bench ARGS="--budget 300 --widths w18 w32"        # more of less, added to what this machine has here
+make bench ARGS="--budget 300 --measure memory"        # the peak memory of what has its times there
 ```
 
 The same weights everywhere: "{upstream}" is the same model with mmdet's HRNet and HRFPN (mmseg's HRNet in OCR). Medians
@@ -70,7 +71,7 @@ def _device(found: dict[str, Any], title: str) -> str:
     )
     lines = [
         f'## {title}\n',
-        f'{found["machine"]}; commit {found["commit"]}; {versions}.',
+        f'{found["machine"]}; {versions}.',
         f'Measured rates: {rates}.\n',
     ]
     for case in CASES:
@@ -103,8 +104,11 @@ def _device(found: dict[str, Any], title: str) -> str:
 def _case(row: dict[str, Any], rates: dict[str, Any]) -> str:
     systems = row['systems']
     base = systems.get(f'{UPSTREAM} fp32', {}).get('ms')
+    other = row.get('memory_commit', row['commit']) != row['commit']
+    where = f'commit {row["commit"]}' + (f', memory {row["memory_commit"]}' if other else '')
+    where += f'; load average {row["load"]:g} at the start'
     lines = [
-        f'{row["gflop"]:g} GFLOP, {row["mparams"]:.1f} M parameters; load average {row["load"]:g} at the start.\n',
+        f'{row["gflop"]:g} GFLOP, {row["mparams"]:.1f} M parameters; {where}.\n',
         f'| system | ms | x {UPSTREAM} fp32 | x floor | ready, s | error | memory, MB |',
         '| --- | --- | --- | --- | --- | --- | --- |',
     ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 KINDS = {
-    'convolutions': ('conv',),
+    'convolutions': ('conv', 'cudnn', 'fprop'),
     'matrix products': ('aten::mm', 'bmm', 'addmm', 'gemm'),
     'resizing': ('upsample', 'interpolate'),
     'pooling': ('pool',),
@@ -29,6 +30,8 @@ def shares(run: Callable[[], object], device: str) -> dict[str, float]:
         run()
     times: dict[str, float] = {}
     for event in found.key_averages():
+        if cuda and event.device_type != DeviceType.CUDA:
+            continue  # it counts its kernels again
         own = event.self_device_time_total if cuda else event.self_cpu_time_total
         name = event.key.lower()
         kind = next((kind for kind, words in KINDS.items() if any(word in name for word in words)), 'other')

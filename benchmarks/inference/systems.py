@@ -74,7 +74,7 @@ def _accelerated(backend: str) -> Callable[[Networks, torch.dtype], nn.Module]:
 
 
 def _compiled(mode: str | None) -> Callable[[Networks, torch.dtype], Any]:
-    return lambda networks, dtype: torch.compile(_plain(networks, dtype), mode=mode)
+    return lambda networks, dtype: torch.compile(_plain(networks, dtype), mode=mode, dynamic=False)
 
 
 UPSTREAM = System("upstream's HRNet", 'fp32', _upstream)

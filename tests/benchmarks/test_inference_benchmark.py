@@ -1,7 +1,9 @@
 """The comparison of inference speeds: a tiny one from end to end, its page, and the bars."""
 
+import gc
 import json
 import subprocess
+import weakref
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from benchmarks.inference.bars import BARS, UPSTREAM
 from benchmarks.inference.cases import CASES, FIRST, TOOL, Case
 from benchmarks.inference.environment import commit_of
 from benchmarks.inference.floor import floor_ms, work
-from benchmarks.inference.measure import interleaved
+from benchmarks.inference.measure import interleaved, peak_apart, prepare
 from benchmarks.inference.networks import networks
 from benchmarks.inference.page import page
 from benchmarks.inference.profiles import shares
@@ -24,6 +26,7 @@ from support import TINY
 
 SMALL = Case('pyramid', TINY, (64, 96))
 QUICK = [s for s in SYSTEMS if s.name in (UPSTREAM, 'ours, plain', 'ours, accelerated')]
+(PLAIN,) = (s for s in QUICK if s.key == 'ours, plain fp32')
 
 
 def broken(networks, dtype):
@@ -33,7 +36,7 @@ def broken(networks, dtype):
 @pytest.fixture(scope='module')
 def recorded(tmp_path_factory):
     path = tmp_path_factory.mktemp('recorded') / 'results-cpu.json'
-    record([SMALL], [*QUICK, System('broken', 'fp32', broken)], path, device='cpu', memory=False)
+    record([SMALL], [*QUICK, System('broken', 'fp32', broken)], path, device='cpu', measure=['time'])
     return json.loads(path.read_text())
 
 
@@ -50,16 +53,89 @@ def test_systems_agree_and_are_timed(recorded):
     assert row['mparams'] == sum(p.numel() for p in networks(SMALL, 'cpu').ours.parameters()) / 1e6
 
 
-def test_results_of_the_same_commit_are_added_to(tmp_path):
+def test_results_of_the_same_machine_are_added_to(tmp_path):
     path = tmp_path / 'results-cpu.json'
     other = Case('pyramid', TINY, (96, 64))
-    (plain,) = (s for s in QUICK if s.key == 'ours, plain fp32')
-    first = record([SMALL], [plain], path, device='cpu', memory=False)
-    both = record([other], [plain], path, device='cpu', memory=False)
+    first = record([SMALL], [PLAIN], path, device='cpu', measure=['time'])
+    both = record([other], [PLAIN], path, device='cpu', measure=['time'])
     assert list(both['cases']) == [SMALL.name, other.name]
     assert both['cases'][SMALL.name] == first['cases'][SMALL.name] and both['rates'] == first['rates']
-    path.write_text(json.dumps({**both, 'commit': 'another'}))
-    assert list(record([other], [plain], path, device='cpu', memory=False)['cases']) == [other.name]
+    path.write_text(json.dumps({**both, 'machine': 'another'}))
+    assert list(record([other], [PLAIN], path, device='cpu', measure=['time'])['cases']) == [other.name]
+
+
+def test_memory_is_added_to_what_has_its_times(tmp_path, monkeypatch):
+    path = tmp_path / 'results-cpu.json'
+    monkeypatch.setattr('benchmarks.inference.record.commit_of', lambda _: 'first')
+    timed = record([SMALL], [PLAIN], path, device='cpu', measure=['time'])['cases'][SMALL.name]
+    monkeypatch.setattr('benchmarks.inference.record.commit_of', lambda _: 'second')
+    monkeypatch.setattr('benchmarks.inference.record.peak_apart', lambda *_: 12.0)
+    untimed = Case('pyramid', TINY, (96, 64))
+    found = record([SMALL, untimed], QUICK, path, device='cpu', measure=['memory'])
+    timed['systems'][PLAIN.key]['peak_mb'] = 12.0
+    assert found['cases'] == {SMALL.name: {**timed, 'commit': 'first', 'memory_commit': 'second'}}
+
+
+def test_what_is_measured_of_a_system_keeps_no_other_network():
+    built = networks(SMALL, 'cpu')
+    upstream = weakref.ref(built.upstream)
+    run, _ = prepare(PLAIN, built)
+    del built
+    gc.collect()
+    assert upstream() is None
+    run()
+
+
+def test_within_minutes_only_what_a_bar_is_about_is_compiled(tmp_path, monkeypatch):
+    done = []
+    for name in ('_record_case', '_record_memory'):
+        monkeypatch.setattr(f'benchmarks.inference.record.{name}', lambda case, chosen, *_: done.append((case, chosen)))
+    others = Case('pyramid', 'w18', (512, 512), 8), Case('pyramid', 'w32', (512, 512))
+    for minutes, compiled in ((100, 4), (float('inf'), 24)):
+        done.clear()
+        record([FIRST, *others], SYSTEMS, tmp_path / 'r.json', device='cpu', minutes=minutes)
+        assert [case for case, _ in done] == [FIRST, FIRST, *others, *others]
+        assert sum(system.compiles for _, systems in done for system in systems) == compiled
+        assert sum(system.compiles for system in done[0][1]) == 4
+
+
+def test_the_first_case_is_complete_before_the_others_begin(tmp_path, monkeypatch):
+    done = []
+    for what in ('time', 'memory'):
+        name = f'benchmarks.inference.record._record_{"case" if what == "time" else what}'
+        monkeypatch.setattr(name, lambda case, *_, what=what: done.append((what, case.size)))
+    cases = [Case('pyramid', TINY, (64, width)) for width in (64, 96, 128)]
+    record(cases, [PLAIN], tmp_path / 'results-cpu.json', device='cpu')
+    first, *others = (case.size for case in cases)
+    assert done == [
+        ('time', first),
+        ('memory', first),
+        *(('time', s) for s in others),
+        *(('memory', s) for s in others),
+    ]
+    done.clear()
+    record(cases, [PLAIN], tmp_path / 'results-cpu.json', device='cpu', minutes=0)
+    assert done == [('time', first)]
+
+
+def test_a_case_that_fails_is_not_the_end_of_the_others(tmp_path, monkeypatch, capsys):
+    def work(run, model):
+        raise RuntimeError('nms is not compiled with GPU support')
+
+    monkeypatch.setattr('benchmarks.inference.record.work', work)
+    cases = [SMALL, Case('pyramid', TINY, (96, 64))]
+    found = record(cases, [PLAIN], tmp_path / 'results-cpu.json', device='cpu', measure=['time'])
+    assert found['cases'] == {}
+    assert capsys.readouterr().out.count('nms is not compiled') == 2
+
+
+@pytest.mark.slow
+def test_peak_memory_is_that_of_the_weights_and_the_largest_maps():
+    peak = peak_apart(PLAIN, FIRST, 'cpu')
+    model = networks(FIRST, 'cpu').ours
+    weights = sum(p.numel() for p in model.parameters()) * 4 / 1e6
+    concatenated = sum(model[0].out_channels) * 128 * 128 * 4 / 1e6  # HRFPN's input
+    assert weights + concatenated < peak < weights + 20 * concatenated
 
 
 def test_what_the_benchmark_wrote_leaves_the_commit_clean(tmp_path):
@@ -109,9 +185,9 @@ def test_profile_knows_convolutions():
 def result(**ms):
     row = dict(setup_s=1, error=1e-6, best_ms=1, calls=3)
     systems = {key: dict(row, ms=value) for key, value in ms.items()}
-    case = dict(gflop=34.3, gvalues=0.1, mparams=12.3, load=0.1, systems=systems)
+    case = dict(commit='c', gflop=34.3, gvalues=0.1, mparams=12.3, load=0.1, systems=systems)
     rates = {dtype: dict(gflop_per_s=200, gb_per_s=10) for dtype in ('fp32', 'bf16')}
-    where = dict(machine='M', commit='c', versions={'torch': '2'}, rates=rates)
+    where = dict(machine='M', versions={'torch': '2'}, rates=rates)
     return {**where, 'cases': {FIRST.name: case}, 'profiles': {FIRST.name: {'ours': {'convolutions': 0.8}}}}
 
 
@@ -180,6 +256,6 @@ def test_options_that_leave_nothing_say_so(tmp_path):
 @pytest.mark.parametrize('kind', ['faster-rcnn', 'ocr'])
 def test_whole_models_are_the_same_around_upstreams_backbone(kind, tmp_path):
     case = Case(kind, 'w48' if kind == 'ocr' else 'w18', (256, 256))
-    found = record([case], QUICK, tmp_path / 'results-cpu.json', device='cpu', memory=False)
+    found = record([case], QUICK, tmp_path / 'results-cpu.json', device='cpu', measure=['time'])
     for key, row in found['cases'][case.name]['systems'].items():
         assert row['error'] <= (3e-2 if key.endswith('bf16') else 1e-5), key
