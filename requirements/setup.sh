@@ -4,10 +4,11 @@
 #
 # VENV/.ready holds the hash of the lock file and of this script, and is written last: an environment without it,
 # or with another hash, is built anew. pip keeps the compiled mmcv, so doing so again takes about two minutes.
+# VENV/.setup marks an environment as this script's: no other is ever removed. VENV.lock makes a second set-up wait.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stack=$1 venv=$2 python=${PYTHON:-python3.11}
+stack=$1 venv=${2%/} python=${PYTHON:-python3.11}
 lock=requirements/$stack.txt
 needed_gb=10
 log=$venv/setup.log
@@ -16,7 +17,6 @@ fail() { echo "set-up: $1" >&2; exit 1; }
 say() { echo "set-up: $1"; }
 
 preflight() {
-    [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || fail "the locked stack is for Linux on x86_64, this is $(uname -sm)."
     command -v "$python" >/dev/null || fail "$python is not there: install Python 3.11 or set PYTHON to its path."
     local version
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || fail "$python does not run."
@@ -38,10 +38,13 @@ install() {
 dependencies() {
     preflight
     if [ -e "$venv" ]; then
-        [ -e "$venv/pyvenv.cfg" ] || fail "$venv exists and is no virtual environment: move it away."
+        [ -e "$venv/.setup" ] || [ -e "$venv/.ready" ] \
+            || fail "$venv exists and was not made by this script: move it away, or name another with VENV=."
         say "$venv is unfinished or out of date, building it anew."
         rm -rf "$venv"
     fi
+    mkdir "$venv"
+    touch "$venv/.setup"
     "$python" -m venv "$venv"
     local tools='^(pip|setuptools|wheel|ninja|psutil)=='
     local compiled='^(onedl-)?mmcv=='
@@ -56,7 +59,10 @@ dependencies() {
 }
 
 [ -e "$lock" ] || fail "STACK ($stack) is unknown; known: onedl, openmmlab."
+[ "$(uname -sm)" = "Linux x86_64" ] || fail "the locked stack is for Linux on x86_64, this is $(uname -sm)."
 mkdir -p "$(dirname "$venv")"
+exec 9>"$venv.lock"
+flock -n 9 || { say "waiting for another set-up of $venv."; flock 9; }
 key=$(cat "$lock" requirements/setup.sh | sha256sum | cut -c1-16)
 [ "$(cat "$venv/.ready" 2>/dev/null)" = "$key" ] || dependencies
 
