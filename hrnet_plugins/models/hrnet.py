@@ -236,9 +236,9 @@ class HRNet(BaseModule):
         Raises:
             ValueError: If weights named ``hrnet://...`` do not fit; mmengine itself would skip what does not.
         """
-        for checkpoint in self._pretrained():
-            if checkpoint.startswith('hrnet://'):
-                self._check(checkpoint)
+        for cfg in self._pretrained():
+            if cfg['checkpoint'].startswith('hrnet://'):
+                self._check(cfg['checkpoint'], cfg.get('prefix') or '')
         super().init_weights()
         if self.zero_init_residual and not self._pretrained():
             for block in self.modules():
@@ -263,12 +263,17 @@ class HRNet(BaseModule):
         for name in parts:
             self.get_submodule(name).eval().requires_grad_(False)
 
-    def _pretrained(self) -> list[str]:
+    def _pretrained(self) -> list[dict[str, Any]]:
         cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
-        return [cfg['checkpoint'] for cfg in cfgs if cfg['type'] == 'Pretrained']
+        return [cfg for cfg in cfgs if cfg['type'] == 'Pretrained']
 
-    def _check(self, checkpoint: str) -> None:
+    def _check(self, checkpoint: str, prefix: str) -> None:
         state = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')['state_dict']
+        if prefix:  # as mmengine takes it, with or without its dot
+            inside = f'{prefix.removesuffix(".")}.'
+            state = {key.removeprefix(inside): value for key, value in state.items() if key.startswith(inside)}
+            if not state:
+                raise ValueError(f'`prefix` ({prefix}) of `init_cfg` begins no entry of {checkpoint}: leave it out')
         own = self.state_dict()
         try:
             check_against({key: value for key, value in state.items() if key in own}, self)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import tempfile
 from pathlib import Path
 
+from filelock import FileLock
 from torch import Tensor
 
 from hrnet_plugins.weights.catalog import CATALOG, Source, Weight
@@ -28,7 +30,8 @@ def load(name: str) -> dict[str, Tensor]:
 
     Looked for, in order: in the folder that ``HRNET_PLUGINS_WEIGHTS`` names, as ``NAME.pth`` (or another known
     suffix) or under the name that a source gives it; in the cache; at each source of the catalog. What is fetched
-    is converted and cached, in ``HRNET_PLUGINS_CACHE`` or ``~/.cache/hrnet_plugins``.
+    is converted and cached, in ``HRNET_PLUGINS_CACHE`` or ``~/.cache/hrnet_plugins``, by one process at a time; where
+    that cannot be written to, it serves this process only.
 
     Args:
         name: A name of ``CATALOG``, with or without ``hrnet://``.
@@ -47,24 +50,51 @@ def load(name: str) -> dict[str, Tensor]:
     if own is not None:
         path, source = own
         return _converted(path, weight, source)
-    cached = cache_folder() / f'{name}.safetensors'
-    if cached.exists():
-        try:
-            return load_state_dict(cached)
-        except ValueError as error:
-            log.warning('%s; fetching it again', error)
-    state = _fetch(name, weight)
-    save(state, cached)
+    try:
+        cached = cache_folder() / f'{name}.safetensors'
+        state = _cached(cached)
+        if state is not None:
+            return state
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(cached.with_suffix('.lock')).acquire()
+    except (OSError, NotImplementedError) as error:  # filelock raises the latter where a file system has no locks
+        log.warning('%s cannot be kept in the cache: %s', name, error)
+        return _fetch(name, weight, None)
+    with lock:
+        state = _cached(cached)  # by the process that had the lock before
+        if state is None:
+            state = _fetch(name, weight, cached.parent)
+            try:
+                save(state, cached)
+            except Exception as error:  # of the disk, by whichever library writes
+                log.warning('%s cannot be kept in the cache: %s', name, error)
     return state
 
 
 def cache_folder() -> Path:
-    """Where converted weights are kept; made if it is not there."""
+    """Where converted weights are kept; it may not be there yet.
+
+    Raises:
+        OSError: If no variable names a folder and the user has no home, as in some containers.
+    """
     named = os.environ.get(CACHE_VARIABLE)
-    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    folder = Path(named) if named else Path(base) / 'hrnet_plugins'
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    if named:
+        return Path(named)
+    try:
+        base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    except RuntimeError:
+        raise OSError(f'the user has no home: set {CACHE_VARIABLE} to a folder') from None
+    return Path(base) / 'hrnet_plugins'
+
+
+def _cached(path: Path) -> dict[str, Tensor] | None:
+    if not path.exists():
+        return None
+    try:
+        return load_state_dict(path)
+    except ValueError as error:
+        log.warning('%s; fetching it again', error)
+        return None
 
 
 def _in_folder(name: str, weight: Weight) -> tuple[Path, Source | None] | None:
@@ -79,18 +109,17 @@ def _in_folder(name: str, weight: Weight) -> tuple[Path, Source | None] | None:
     return next((pair for pair in candidates if pair[0].is_file()), None)
 
 
-def _fetch(name: str, weight: Weight) -> dict[str, Tensor]:
+def _fetch(name: str, weight: Weight, folder: Path | None) -> dict[str, Tensor]:
+    """The state dict from the first source that has it, by way of a temporary folder, in ``folder`` if given."""
     failures = []
     for source in weight.sources:
-        target = cache_folder() / source.file.rsplit('/', 1)[-1]
-        try:
-            path = download(source.url, target, sha256=source.sha256)
-            return _converted(path, weight, source)
-        except (DownloadError, ValueError) as error:
-            log.warning('%s: %s', source.url, error)
-            failures.append(f'  {source.url}: {error}')
-        finally:
-            target.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=f'{name}.') as place:
+            try:
+                path = download(source.url, Path(place) / os.path.basename(source.file), sha256=source.sha256)
+                return _converted(path, weight, source)
+            except (DownloadError, ValueError) as error:
+                log.warning('%s: %s', source.url, error)
+                failures.append(f'  {source.url}: {error}')
     tried = '\n'.join(failures)
     raise FileNotFoundError(
         f'{SCHEME}{name} could not be had from any of its sources:\n{tried}\n'
