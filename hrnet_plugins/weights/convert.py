@@ -89,7 +89,7 @@ def convert(state: State, source: str | None = None, target: str = CANONICAL) ->
 def _without_prefix(state: State) -> State:
     """The state dict without ``module.`` and ``model.`` in front of every key; entries keep their order."""
     for prefix in _PREFIXES:
-        if state and all(key.startswith((prefix, _LOSS)) for key in state):
+        if any(key.startswith(prefix) for key in state) and all(key.startswith((prefix, _LOSS)) for key in state):
             return _without_prefix({key.removeprefix(prefix): value for key, value in state.items()})
     return state
 

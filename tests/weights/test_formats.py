@@ -319,6 +319,12 @@ def test_losses_are_dropped(prefix):
     assert 'dropped 1: ' in str(report)
 
 
+@pytest.mark.parametrize('prefix', ['', 'module.', 'module.model.'])
+def test_losses_alone_are_no_model(prefix):
+    with pytest.raises(ValueError, match=r'in no known format \(its first keys: loss\.criterion\.weight\)'):
+        convert({f'{prefix}loss.criterion.weight': torch.ones(20)})
+
+
 def negated(state):
     """Every other entry of the norm weights turned negative, as InPlaceABN may leave them."""
     signs = {k: torch.ones_like(v) for k, v in state.items() if f'{k.removesuffix("weight")}running_mean' in state}
