@@ -15,7 +15,7 @@ setup:
 	@requirements/setup.sh $(STACK) $(VENV)
 
 demo: setup
-	python projects/digits/demo.py $(DEMO) $(ARGS)
+	python projects/digits/demo.py $(DEMO)
 
 test: setup
 	OMP_NUM_THREADS=1 python -m pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from hrnet_plugins.metafiles import published
 from hrnet_plugins.recipes import distribution_of, framework_of, model_of, recipe_path
 
 _PASS_ON = dict(ignore_unknown_options=True, allow_interspersed_args=False, help_option_names=['--help'])
+_LAUNCHER = re.compile('--launcher(=|$)|-l')
 
 
 @click.group(context_settings=dict(help_option_names=['-h', '--help']))
@@ -48,7 +50,7 @@ def train(recipe: str, options: tuple[str, ...]) -> None:
 
     --launcher pytorch --gpus N trains with N processes, on CPUs where the machine has no GPU.
     """
-    _mim('train', recipe, _without_gpus(options) if '--launcher' in options else options)
+    _mim('train', recipe, _without_gpus(options) if any(map(_LAUNCHER.match, options)) else options)
 
 
 @main.command(context_settings=_PASS_ON)
@@ -57,6 +59,10 @@ def train(recipe: str, options: tuple[str, ...]) -> None:
 @click.argument('options', nargs=-1, type=click.UNPROCESSED)
 def test(recipe: str, checkpoint: str, options: tuple[str, ...]) -> None:
     """Test CHECKPOINT with RECIPE; OPTIONS are those of mim test and of the framework's test tool."""
+    if checkpoint in ('-h', '--help'):
+        _mim('test', recipe, (checkpoint,))
+    if checkpoint.startswith('-'):
+        raise click.UsageError(f'CHECKPOINT comes right after RECIPE, before the options; {checkpoint} stands there')
     _mim('test', recipe, ('--checkpoint', checkpoint, *options))
 
 
@@ -78,7 +84,7 @@ def weights(words: tuple[str, ...]) -> None:
 @click.argument('dst')
 @click.option('--from', 'source', help='Format of SRC; recognised from its keys when not given.')
 @click.option('--to', 'target', default='openmmlab', show_default=True, help='Format of DST.')
-@click.option('--check', 'recipe', help="Also hold the result to this recipe's model: width, classes, every key.")
+@click.option('--check', 'recipe', help="Also hold SRC to this recipe's model: width, classes, every key.")
 def convert(src: str, dst: str, source: str | None, target: str, recipe: str | None) -> None:
     """Convert the checkpoint SRC and write it to DST, a .pth or .safetensors file.
 
@@ -87,9 +93,10 @@ def convert(src: str, dst: str, source: str | None, target: str, recipe: str | N
     from hrnet_plugins import weights as library  # noqa: PLC0415, it imports torch
 
     try:
-        state, report = library.convert(library.load_state_dict(src), source, target)
-        if recipe is not None:
-            library.check_against(state, model_of(recipe_path(recipe)))
+        loaded = library.load_state_dict(src)
+        if recipe is not None:  # whose names are OpenMMLab's
+            library.check_against(library.convert(loaded, source)[0], model_of(recipe_path(recipe)))
+        state, report = library.convert(loaded, source, target)
         library.save(state, dst)
     except (ValueError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from None
@@ -123,11 +130,8 @@ def _without_gpus(options: tuple[str, ...]) -> tuple[str, ...]:
 
     if torch.cuda.is_available():
         return options
-    runner = 'runner_type=hrnet_plugins.GlooRunner'
-    if '--cfg-options' not in options:
-        return (*options, '--cfg-options', runner)
-    place = options.index('--cfg-options') + 1  # a second --cfg-options would undo the first
-    return (*options[:place], runner, *options[place:])
+    # First, so that a runner_type of the user's own is the last word.
+    return ('--cfg-options', 'runner_type=hrnet_plugins.GlooRunner', *options)
 
 
 def _table(*columns: str) -> Table:

@@ -1,5 +1,6 @@
 """The hrnet-plugins command, and the wheel that carries it."""
 
+import argparse
 import subprocess
 import sys
 import zipfile
@@ -7,6 +8,7 @@ import zipfile
 import pytest
 import torch
 from click.testing import CliRunner
+from mmengine.config import DictAction
 
 from hrnet_plugins import cli
 from hrnet_plugins.models import HRNet
@@ -82,6 +84,18 @@ def test_convert_checks_against_a_recipe(tmp_path, digits_recipe):
     assert not (tmp_path / 'c.pth').exists()
 
 
+def test_convert_checks_whatever_names_it_writes(tmp_path, digits_classifier):
+    source, out = str(tmp_path / 'a.pth'), str(tmp_path / 'b.pth')
+    torch.save(model_of(digits_classifier).state_dict(), source)
+    done = run('convert', source, out, '--to', 'official-cls', '--check', str(digits_classifier))
+    assert done.exit_code == 0, done.output
+    assert 'classifier.weight' in load_state_dict(out)
+    wrong = run('convert', out, str(tmp_path / 'c.pth'), '--to', 'official-cls', '--check', 'hrnet-w18_100e_in1k')
+    assert wrong.exit_code == 1
+    assert 'width: expected 18, found 16' in wrong.output
+    assert not (tmp_path / 'c.pth').exists()
+
+
 def test_convert_writes_nothing_when_a_key_is_unknown(tmp_path):
     source, out = tmp_path / 'a.pth', tmp_path / 'b.pth'
     torch.save({**fill(HRNet(TINY)).state_dict(), 'extra.weight': torch.zeros(1)}, source)
@@ -100,22 +114,22 @@ def test_config_without_a_framework_is_refused(tmp_path):
     assert '`default_scope` (None)' in result.output
 
 
-GLOO = 'runner_type=hrnet_plugins.GlooRunner'
+GLOO = ['--cfg-options', 'runner_type=hrnet_plugins.GlooRunner']
 
 
 @pytest.mark.parametrize(
     ('args', 'gpus', 'rest'),
     [
         (['train', NAME, '--gpus', '2', '--launcher', 'pytorch'], True, ['--gpus', '2', '--launcher', 'pytorch']),
-        (['train', NAME, '--launcher', 'pytorch'], False, ['--launcher', 'pytorch', '--cfg-options', GLOO]),
-        (
-            ['train', NAME, '--cfg-options', 'a.b=1', '--launcher', 'pytorch'],
-            False,
-            ['--cfg-options', GLOO, 'a.b=1', '--launcher', 'pytorch'],
-        ),
+        (['train', NAME, '--launcher', 'pytorch'], False, [*GLOO, '--launcher', 'pytorch']),
+        (['train', NAME, '--launcher=pytorch'], False, [*GLOO, '--launcher=pytorch']),
+        (['train', NAME, '--resume', '-l', 'pytorch'], False, [*GLOO, '--resume', '-l', 'pytorch']),
+        (['train', NAME, '-lpytorch'], False, [*GLOO, '-lpytorch']),
+        (['train', NAME, '--launch-date', 'x'], False, ['--launch-date', 'x']),
         (['train', NAME], False, []),
         (['test', NAME, 'a.pth', '--out', 'b.pkl'], False, ['--checkpoint', 'a.pth', '--out', 'b.pkl']),
         (['train', NAME, '--help'], False, ['--help']),
+        (['test', NAME, '--help'], False, ['--help']),
     ],
 )
 def test_options_go_to_mim_as_they_are(args, gpus, rest, monkeypatch):
@@ -130,6 +144,22 @@ def test_options_go_to_mim_as_they_are(args, gpus, rest, monkeypatch):
     result = run(*args)
     assert seen == [[sys.executable, '-m', 'mim', args[0], distribution_of('mmdet'), str(recipes()[NAME]), *rest]]
     assert result.exit_code == 3
+
+
+def test_the_users_own_runner_type_wins(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    options = cli._without_gpus(('--cfg-options', 'a.b=1', 'runner_type=Mine'))
+    assert parser.parse_args(options).cfg_options == {'a.b': 1, 'runner_type': 'Mine'}
+    assert parser.parse_args(options[:2]).cfg_options == dict(runner_type='hrnet_plugins.GlooRunner')
+
+
+def test_options_before_the_checkpoint_are_refused():
+    result = run('test', NAME, '--work-dir', 'x', 'a.pth')
+    assert result.exit_code == 2
+    assert 'Usage: main test [OPTIONS] RECIPE CHECKPOINT' in result.output
+    assert 'CHECKPOINT comes right after RECIPE, before the options; --work-dir stands there' in result.output
 
 
 def test_neither_stack_installed_is_said(monkeypatch):
