@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
 from torch import nn
 
 from hrnet_plugins.registry import RUNNERS
+
+_WRAPPER = 'hrnet_plugins.AnyDeviceDDP'
 
 
 @RUNNERS.register_module()
@@ -27,11 +31,21 @@ class GlooRunner(Runner):
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
-        """Wrap the model for distributed training, by what takes a model on a CPU."""
-        if self._on_cpus() and model_wrapper_cfg is None:
-            unused = self.cfg.get('find_unused_parameters', False)
-            model_wrapper_cfg = dict(type='hrnet_plugins.AnyDeviceDDP', find_unused_parameters=unused)
+        """Wrap the model for distributed training; what takes a model on a CPU stands in for mmengine's own wrapper."""
+        if self._on_cpus():
+            if model_wrapper_cfg is None:
+                unused = self.cfg.get('find_unused_parameters', False)
+                model_wrapper_cfg = dict(type=_WRAPPER, find_unused_parameters=unused)
+            elif _names_mmengines(model_wrapper_cfg):
+                # torch's default, which mmengine leaves to a config, and AnyDeviceDDP does not.
+                model_wrapper_cfg = {'broadcast_buffers': True, **model_wrapper_cfg, 'type': _WRAPPER}
         return super().wrap_model(model_wrapper_cfg, model)
 
     def _on_cpus(self) -> bool:
         return self.distributed and not torch.cuda.is_available()
+
+
+def _names_mmengines(cfg: dict[str, Any]) -> bool:
+    """Whether a wrapper's config means ``MMDistributedDataParallel``, which it does without a type, too."""
+    kind = cfg.get('type', 'MMDistributedDataParallel')
+    return (MODEL_WRAPPERS.get(kind) if isinstance(kind, str) else kind) is MMDistributedDataParallel

@@ -1,6 +1,5 @@
-"""Training a tiny network with synchronised batch norm on the CPU, alone and in two processes."""
+"""Training a tiny network with synchronised batch norm on the CPU, alone, in two processes, and by GlooRunner."""
 
-import logging
 import os
 import socket
 import warnings
@@ -11,14 +10,17 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 from mmengine.config import Config
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, MMDistributedDataParallel
 from mmengine.model.utils import _BatchNormXd
+from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
 from torch import nn
 
 import hrnet_plugins.registry  # noqa: F401
 from hrnet_plugins.hooks import SyncBNFallbackHook
+from hrnet_plugins.models import AnyDeviceDDP
 from hrnet_plugins.recipes import recipes
+from hrnet_plugins.runner import GlooRunner
 
 WORDS = 'train as plain batch norm'
 STEPS = 4
@@ -41,10 +43,13 @@ def images(rank=0):
     return torch.rand(2 * STEPS, 3, 8, 8, generator=torch.Generator().manual_seed(rank))
 
 
-def train(work_dir, launcher='none', norm=nn.SyncBatchNorm, wrapper='hrnet_plugins.AnyDeviceDDP'):
+OURS = dict(type='hrnet_plugins.AnyDeviceDDP')
+
+
+def train(work_dir, launcher='none', norm=nn.SyncBatchNorm, wrapper=OURS, kind=Runner):
     """Train and return the runner; the second half of the data is the second process's."""
     data = torch.cat([images(0), images(1)])
-    runner = Runner(
+    runner = kind(
         model=Tiny(norm),
         work_dir=str(work_dir),
         train_dataloader=dict(
@@ -58,7 +63,7 @@ def train(work_dir, launcher='none', norm=nn.SyncBatchNorm, wrapper='hrnet_plugi
         custom_hooks=[dict(type='hrnet_plugins.SyncBNFallbackHook')],
         default_hooks=dict(checkpoint=None, logger=None),
         launcher=launcher,
-        cfg=dict(model_wrapper_cfg=dict(type=wrapper)),
+        cfg=dict(model_wrapper_cfg=wrapper),
         experiment_name=f'{os.path.basename(work_dir)}-{norm.__name__}',
         log_level='WARNING',
     )
@@ -76,11 +81,14 @@ def spawned(rank, work_dir, port):
     torch.distributed.destroy_process_group()
 
 
-def run_two(work_dir):
+def free_port():
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    torch.multiprocessing.spawn(spawned, (str(work_dir), port), nprocs=2)
+        return probe.getsockname()[1]
+
+
+def run_two(work_dir):
+    torch.multiprocessing.spawn(spawned, (str(work_dir), free_port()), nprocs=2)
     return [torch.load(work_dir / f'{rank}.pth') for rank in (0, 1)]
 
 
@@ -131,11 +139,58 @@ def by_hand():
     return dict(replicas[0].named_parameters())
 
 
-def test_says_nothing_elsewhere(caplog):
-    runner = SimpleNamespace(model=_BatchNormXd(4, device='meta'), logger='current', world_size=1)
-    with caplog.at_level(logging.WARNING):
-        SyncBNFallbackHook().before_train(runner)
-    assert not caplog.records
+@pytest.mark.parametrize(
+    ('norm', 'device', 'told'),
+    [(_BatchNormXd, 'cpu', True), (_BatchNormXd, 'meta', False), (nn.BatchNorm2d, 'cpu', False)],
+)
+def test_says_nothing_elsewhere(norm, device, told, monkeypatch):
+    lines = []
+    monkeypatch.setattr('hrnet_plugins.hooks.sync_bn_fallback.print_log', lambda line, **_: lines.append(line))
+    runner = SimpleNamespace(model=norm(4, device=device), logger='current', world_size=1)
+    SyncBNFallbackHook().before_train(runner)
+    assert [WORDS in line for line in lines] == [True] * told
+
+
+@pytest.fixture
+def only_process(monkeypatch):
+    """A distributed training of this process alone."""
+    places = dict(RANK=0, LOCAL_RANK=0, WORLD_SIZE=1, MASTER_ADDR='127.0.0.1', MASTER_PORT=free_port())
+    threads = dict(OMP_NUM_THREADS=1, MKL_NUM_THREADS=1)  # else mmengine warns that it sets them
+    for name, value in {**places, **threads}.items():
+        monkeypatch.setenv(name, str(value))
+    yield
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    ('wrapper', 'broadcasts', 'searches'),
+    [
+        (None, False, False),
+        (dict(find_unused_parameters=True), True, True),
+        (dict(type='MMDistributedDataParallel', broadcast_buffers=False), False, False),
+        (dict(type='mmengine.MMDistributedDataParallel', find_unused_parameters=True), True, True),
+        (OURS, False, False),
+    ],
+    ids=['none', 'no type', 'name', 'scope', 'ours'],
+)
+def test_gloo_runner_takes_configs_with_mmengines_wrapper(only_process, wrapper, broadcasts, searches, tmp_path):
+    runner = train(tmp_path, 'pytorch', wrapper=wrapper and dict(wrapper), kind=GlooRunner)
+    assert type(runner.model) is AnyDeviceDDP
+    assert runner.model.broadcast_buffers == broadcasts
+    assert runner.model.find_unused_parameters == searches
+
+
+class Own(AnyDeviceDDP):
+    """A wrapper of the user's own."""
+
+
+def test_gloo_runner_leaves_other_wrappers(only_process, monkeypatch, tmp_path):
+    monkeypatch.setitem(MODEL_WRAPPERS.module_dict, 'Own', Own)
+    runner = train(tmp_path, 'pytorch', wrapper=dict(type='Own'), kind=GlooRunner)
+    assert type(runner.model) is Own
+    # A class is for configs in pure Python.
+    assert type(runner.wrap_model(dict(type=MMDistributedDataParallel), Tiny())) is AnyDeviceDDP
 
 
 @pytest.mark.parametrize('name', [name for name in recipes() if 'syncbn' in name])
