@@ -41,11 +41,14 @@ def _statistic(owner: Any, name: str) -> Callable[..., Any]:
 
 def register_scheme() -> None:
     """Teach mmengine's checkpoint loader names: ``init_cfg=dict(type='Pretrained', checkpoint='hrnet://w32')``."""
-    CheckpointLoader.register_scheme(prefixes='hrnet://', loader=_load_named, force=True)
+    CheckpointLoader.register_scheme(prefixes='hrnet://', loader=load_from_hrnet, force=True)
 
 
-def _load_named(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Load a named weight; in a distributed run the first process fetches it and the others find it cached."""
+def load_from_hrnet(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Load a named weight; in a distributed run the first process fetches it and the others find it cached.
+
+    mmengine's log names the backend by what follows ``load_from_`` in this function's name.
+    """
     from hrnet_plugins.weights.resolver import load  # noqa: PLC0415, most runs load no named weight
 
     if get_rank() != 0:

@@ -1,5 +1,6 @@
 """mmengine's own checkpoints load with torch's safe loading on; anything else in a file is still refused."""
 
+import logging
 import pickle
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
 
 WRITE = """
 import sys, numpy as np, torch
@@ -61,3 +63,13 @@ def test_strangers_files_stay_refused(tmp_path, what):
     torch.save(dict(state_dict={}, meta=what), path)
     with pytest.raises(pickle.UnpicklingError, match='Weights only load failed'):
         torch.load(path)
+
+
+def test_the_log_names_the_backend(monkeypatch, caplog):
+    import hrnet_plugins.registry  # noqa: F401, PLC0415, it registers the names
+
+    monkeypatch.setattr('hrnet_plugins.weights.resolver.load', lambda name: {'a': torch.ones(1)})
+    with caplog.at_level(logging.INFO):
+        loaded = CheckpointLoader.load_checkpoint('hrnet://w32', logger=logging.getLogger('test'))
+    assert loaded == dict(state_dict={'a': torch.ones(1)})
+    assert 'Loads checkpoint by hrnet backend from path: hrnet://w32' in caplog.text

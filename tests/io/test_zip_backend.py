@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrnet_plugins.io import ZipBackend
+from hrnet_plugins.io import archive as archives
 from hrnet_plugins.io.archive import archive_at
 from hrnet_plugins.io.collate import zip_collate
 
@@ -215,13 +216,13 @@ def test_threads(archive):
 
 
 def test_forked_processes_read_for_themselves(archive):
-    """They start with the parent's archive open, and its lock held by another thread."""
+    """They start with the parent's archive open, and its locks held by another thread."""
     assert read_all(archive, 1)
     parents = archive_at(str(archive))
     release, held = threading.Event(), threading.Event()
 
     def hold():
-        with parents._reading:
+        with parents._reading, archives._lock:
             held.set()
             release.wait()
 
@@ -230,7 +231,7 @@ def test_forked_processes_read_for_themselves(archive):
     held.wait()
     try:
         with multiprocessing.get_context('fork').Pool(4) as pool:
-            assert all(pool.map_async(read_all, [archive] * 4).get(60))
+            assert all(pool.map_async(read_all, [archive] * 4).get(30))
     finally:
         release.set()
         thread.join()

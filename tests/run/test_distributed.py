@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -36,17 +37,23 @@ OPTIONS = [
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1'}
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
 def start(folder, work, batch, torchrun=False, resume=False):
     cfg_options = ['--cfg-options', *OPTIONS, f'train_dataloader.batch_size={batch}', f'load_from={folder}/initial.pth']
     arguments = ['--work-dir', str(work), *(['--resume'] if resume else [])]
     if torchrun:
         command = [
-            sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node=2', '--master-port=29631',
+            sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node=2', f'--master-port={free_port()}',
             str(framework_tool('mmdet', 'train')), str(RECIPE), '--launcher', 'pytorch', *arguments, *cfg_options,
             'runner_type=hrnet_plugins.GlooRunner',
         ]  # fmt: skip
     else:
-        launcher = ['--launcher', 'pytorch', '--gpus', '2', '--port', '29632'] if batch == 2 else []
+        launcher = ['--launcher', 'pytorch', '--gpus', '2', '--port', str(free_port())] if batch == 2 else []
         command = [sys.executable, '-m', 'hrnet_plugins.cli', 'train', str(RECIPE), *launcher, *arguments, *cfg_options]
     with Path(f'{work}.log').open('w') as log:
         return subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, env=ENVIRONMENT)
