@@ -50,7 +50,8 @@ class CheckedDataset(BaseSegDataset):
 
     Raises:
         ValueError: If a folder or list is missing, there is no image, or an image or its labels are missing; the
-            message names the first of them.
+            message names the first of them. Also if the classes have no names, or there is no folder of labels to
+            train with.
     """
 
     ENCODING: ClassVar[Mapping[int, int] | None] = None
@@ -64,8 +65,28 @@ class CheckedDataset(BaseSegDataset):
             for i, label in enumerate(self.encoding.tolist()):
                 self.encoding[i] = self.label_map.get(label, label)
 
+    @classmethod
+    def _load_metainfo(cls, metainfo: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What is known of the classes, all of them or those that the user chose."""
+        found = super()._load_metainfo(metainfo)
+        if 'classes' not in found:
+            raise ValueError(
+                f'`metainfo` ({metainfo}) has no classes, and {cls.__name__} does not know them: name the values of '
+                "the label files from 0, as in metainfo=dict(classes=('ground', 'sky'))"
+            )
+        if 'label_values' in cls.METAINFO and 'label_values' not in (metainfo or {}):
+            values = dict(zip(cls.METAINFO['classes'], cls.METAINFO['label_values'], strict=True))
+            # A class that does not exist is an error of mmseg's, which comes next.
+            found['label_values'] = tuple(values[name] for name in found['classes'] if name in values)
+        return found
+
     def load_data_list(self) -> list[dict[str, Any]]:
         """The images and their label files, all of which exist."""
+        if not self.test_mode and self.data_prefix.get('seg_map_path') is None:
+            raise ValueError(
+                f'`data_prefix` ({dict(self.data_prefix)}) has no seg_map_path: training needs the folder of the '
+                'labels; with test_mode=True there may be none'
+            )
         if self.backend_args is not None:  # the files are not local ones
             return super().load_data_list()
         folders = {key: Path(folder) for key, folder in self.data_prefix.items() if folder is not None}
@@ -113,7 +134,7 @@ class FolderDataset(CheckedDataset):
 
 
 _CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
-"""Label id of each class that is scored; ids run to 33, and -1, a licence plate, is stored as 255."""
+"""Label id of each class that is scored. Ids run to 33, and 255 is taken for no label as well."""
 
 
 @DATASETS.register_module()

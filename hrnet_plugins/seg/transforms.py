@@ -19,7 +19,8 @@ class LoadLabels(BaseTransform):
     """Read the label file of an image and turn its values into labels, checking every one of them.
 
     Needs ``seg_map_path`` and ``encoding``, which the datasets of this package provide, and adds ``gt_seg_map``
-    (H, W) in uint8.
+    (H, W) in uint8. Without ``seg_map_path``, as in a test set without labels and in mmseg's inferencers, which take
+    only its own ``LoadAnnotations`` out of a pipeline, it adds nothing.
 
     Args:
         backend_args: Of mmengine's file backend.
@@ -29,13 +30,15 @@ class LoadLabels(BaseTransform):
         self.backend_args = backend_args
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add the labels.
+        """Add the labels, if there are any.
 
         Raises:
             ValueError: Naming the file and the value, if it holds a value that is no label, has colours instead of
                 values, or another size than its image.
         """
-        path = results['seg_map_path']
+        path = results.get('seg_map_path')
+        if path is None:
+            return results
         content = mmengine.fileio.get(path, backend_args=self.backend_args)
         values = mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
         if values is None or values.ndim != 2:

@@ -1,6 +1,7 @@
 """Datasets that check themselves, labels as shipped, and the published augmentation."""
 
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,10 +10,12 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, init_default_scope
+from mmengine.structures import PixelData
 from PIL import Image
 
 import hrnet_plugins.seg  # noqa: F401  (registers what the configs name)
 from hrnet_plugins.seg.datasets import CityscapesDataset, FolderDataset
+from hrnet_plugins.seg.metrics import PublishedIoU
 from layouts import LAYOUTS, TRAIN
 from support import ROOT
 
@@ -115,6 +118,32 @@ def test_a_choice_of_classes(laid_out):
     cfg = laid_out('cityscapes').val_dataloader.dataset
     dataset = DATASETS.build(dict(cfg, metainfo=dict(classes=('car', 'road'))))
     assert (dataset.encoding[26], dataset.encoding[7], dataset.encoding[8], dataset.encoding[40]) == (0, 1, IGNORED, -1)
+    assert dataset.metainfo['label_values'] == (26, 7)
+
+
+@pytest.mark.parametrize('name', ['lip', 'pascal-context-59', 'pascal-context-60', 'cocostuff10k', 'ade20k'])
+def test_written_predictions_have_the_values_of_the_label_files(name, laid_out, tmp_path):
+    dataset = DATASETS.build(laid_out(name).val_dataloader.dataset)
+    metric = PublishedIoU(output_dir=str(tmp_path / 'out'), format_only=True)
+    metric.dataset_meta = dataset.metainfo
+    for i, item in enumerate(dataset):
+        sample, info = item['data_samples'], dataset.get_data_info(i)
+        labels = sample.gt_sem_seg.data
+        sample.pred_sem_seg = PixelData(data=labels.where(labels != IGNORED, 0))
+        metric.process({}, [sample.to_dict()])
+        written = np.asarray(Image.open(tmp_path / 'out' / f'{Path(info["img_path"]).stem}.png'))
+        given = np.asarray(Image.open(info['seg_map_path']))
+        known = labels[0].numpy() != IGNORED
+        assert known.any()
+        assert (written == given)[known].all()
+
+
+def test_only_training_needs_labels(laid_out):
+    cfg = laid_out('cityscapes')
+    test = dict(cfg.val_dataloader.dataset, data_prefix=dict(img_path='leftImg8bit/val'))
+    assert ['gt_sem_seg' in found['data_samples'] for found in DATASETS.build(test)] == [False, False]
+    with pytest.raises(ValueError, match=r"`data_prefix` \(\{'img_path'.*\) has no seg_map_path"):
+        DATASETS.build(dict(test, test_mode=False))
 
 
 BREAK = {
@@ -239,3 +268,6 @@ def test_any_folders_of_images_and_labels(tmp_path):
     dataset = FolderDataset(data_root=str(tmp_path), metainfo=dict(classes=('a', 'b')), **options)
     assert len(dataset) == 1
     assert dataset.encoding[:3].tolist() == [0, 1, -1]
+    for test_mode in (False, True):
+        with pytest.raises(ValueError, match=r'`metainfo` \(None\) has no classes'):
+            FolderDataset(data_root=str(tmp_path), test_mode=test_mode, **options)

@@ -42,10 +42,15 @@ def test_published_iou(present):
     assert found['mIoU_published'] == pytest.approx(found['mIoU'] * present / 4, abs=0.011)
 
 
-def test_label_files_have_the_servers_values(tmp_path):
+@pytest.mark.parametrize(
+    ('chosen', 'labels'),
+    [(None, [[0, 18], [13, 2]]), (dict(classes=('building', 'car', 'road', 'bicycle')), [[2, 3], [1, 0]])],
+    ids=['all classes', 'a choice'],
+)
+def test_label_files_have_the_servers_values(chosen, labels, tmp_path):
     metric = LabelFiles(output_dir=str(tmp_path / 'out'))
-    metric.dataset_meta = CityscapesDataset.METAINFO
-    (sample,) = samples([[[0]]], [[[0, 18], [13, 2]]])
+    metric.dataset_meta = CityscapesDataset._load_metainfo(chosen)
+    (sample,) = samples([[[0]]], [labels])
     sample['img_path'] = 'leftImg8bit/test/berlin/berlin_000000_000019_leftImg8bit.png'
     metric.process({}, [sample])
     written = np.asarray(Image.open(tmp_path / 'out' / 'berlin_000000_000019_leftImg8bit.png'))

@@ -1,16 +1,23 @@
 """Every published recipe trains two iterations and is tested, on generated images in its dataset's true layout."""
 
+import copy
+
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
+from mmseg.apis import MMSegInferencer, inference_model, init_model
+from PIL import Image
 
 from hrnet_plugins.recipes import recipes
+from hrnet_plugins.seg.datasets import CityscapesDataset
 from layouts import LAYOUTS, TRAIN, VAL
 from seg_models import heads
-from support import ROOT, TINY
+from support import ROOT, TINY, fill
 
 RECIPES = {name: path for name, path in recipes().items() if 'hrnetv2-w48' in name}
 
@@ -79,6 +86,50 @@ def test_recipe_trains_and_tests(name, folder):
         else:
             assert 0 <= metrics['mIoU_published'] <= metrics['mIoU'] + 0.01
             assert metrics['mIoU'] <= 100
+
+
+@pytest.mark.parametrize('name', [name for name in RECIPES if name.startswith('ocr')])
+@pytest.mark.filterwarnings('ignore:Failed to add .*LocalVisBackend')  # mmseg's inferencer has no folder for it
+def test_inferencers_see_a_picture_as_the_recipe_does(name, folder):
+    """Both of mmseg's, a file and an array of it."""
+    init_default_scope('mmseg')
+    cfg = small(name, folder)
+    cfg.model.test_cfg.scales = [0.25]
+    classes = [str(i) for i in range(cfg.num_classes)]
+    meta = dict(dataset_meta=dict(classes=classes, palette=[[i, 0, 0] for i in range(cfg.num_classes)]))
+    weights = str(folder / 'weights.pth')
+    torch.save(dict(state_dict=fill(MODELS.build(cfg.model)).state_dict(), meta=meta), weights)
+    array = cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8), (90, 60))
+    path = str(folder / 'picture.png')
+    cv2.imwrite(path, array)
+    model = init_model(copy.deepcopy(cfg), weights, device='cpu')
+    infer = MMSegInferencer(copy.deepcopy(cfg), weights=weights, device='cpu')
+    found = [inference_model(model, picture) for picture in (path, array)]
+    found += [infer(picture, return_datasamples=True) for picture in (path, array)]
+    assert found[0].pred_sem_seg.shape == (60, 90)
+    first, *others = (sample.seg_logits.data for sample in found)
+    assert (first.std((1, 2)) > 0).all(), 'not the same everywhere'
+    assert all(torch.equal(other, first) for other in others)
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning')  # of the runner, about what it does not draw
+def test_images_without_labels_with_test_time_augmentation(folder):
+    """The trainval recipe with --tta, as mmseg's tool puts it together."""
+    init_default_scope('mmseg')
+    name = 'ocr_hrnetv2-w48_484e_cityscapes-trainval-512x1024'
+    cfg = small(name, folder)
+    LAYOUTS[cfg.data_root](folder / cfg.data_root)
+    for resize in cfg.tta_pipeline[1].transforms[0]:
+        resize.scale = (96, 96)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+    cfg.experiment_name = f'{name}-{folder.name}-tta'
+    Runner.from_cfg(cfg).test()
+    written = list((folder / 'work_dirs/cityscapes_test').glob('*.png'))
+    assert len(written) == VAL
+    values = set(CityscapesDataset.METAINFO['label_values'])
+    assert all(set(np.unique(Image.open(path)).tolist()) <= values for path in written)
 
 
 @pytest.mark.parametrize('method', ['fcn', 'ocr'])

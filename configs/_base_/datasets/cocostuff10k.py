@@ -29,7 +29,11 @@ test_pipeline = [
     dict(type='Resize', scale=(100 * base_size, base_size), keep_ratio=True),
     dict(type='hrnet_plugins.PadToMultiple', divisor=8, value=(104, 116, 124)),  # the mean colour, BGR
     dict(type='hrnet_plugins.LoadLabels'),
-    dict(type='PackSegInputs', meta_keys=('img_path', 'ori_shape', 'img_shape', 'pad_shape', 'img_padding_size')),
+    dict(
+        type='PackSegInputs',
+        # The last one tells mmseg's metric that in label files the classes start at 1.
+        meta_keys=('img_path', 'ori_shape', 'img_shape', 'pad_shape', 'img_padding_size', 'reduce_zero_label'),
+    ),
 ]
 train_dataloader = dict(
     dataset=dict(
