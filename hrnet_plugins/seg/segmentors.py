@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 import torch
+from mmengine.model import initialize
 from mmseg.models.segmentors import CascadeEncoderDecoder, EncoderDecoder, SegTTAModel
 from mmseg.utils import add_prefix
 from torch import Tensor, nn
@@ -103,16 +104,24 @@ class OCRSegmentor(_FusedTestMixin, CascadeEncoderDecoder):
                 'whose segmentation gives the regions, and the OCRHead'
             )
         super().__init__(num_stages, backbone, decode_head, **options)
+        self._head_init = [head.get('init_cfg') for head in decode_head]
         self._settings()
 
     def init_weights(self) -> None:
-        """Initialise as ``init_cfg`` says; the convolutions of the heads start as PyTorch has it, as published."""
+        """Initialise as ``init_cfg`` says; the convolutions of the heads start as PyTorch has it, as published.
+
+        The ``init_cfg`` in the config of a head comes on top of that; one of the whole segmentor counts alone.
+        """
         first = not self.is_init
         super().init_weights()
         if first and not self.init_cfg:
             for module in self.decode_head.modules():
                 if isinstance(module, nn.Conv2d):
                     module.reset_parameters()
+            # mmengine does not look into a ModuleList; the heads' own method would start some convolutions mmcv's way.
+            for head, init_cfg in zip(self.decode_head, self._head_init):
+                if init_cfg:
+                    initialize(head, init_cfg)
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> all branches as one map (B, sum(C_i), h, w), which both heads take."""

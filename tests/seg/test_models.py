@@ -134,6 +134,22 @@ def test_initialisation_is_the_published_one():
     assert before.abs().max() == pytest.approx(bound, rel=0.1)
 
 
+@torch.no_grad()
+def test_a_head_of_ocr_follows_its_own_init_cfg(tmp_path):
+    model = models.ocr(init_cfg=dict(type='Constant', val=0.5, layer='Conv2d'))
+    model.init_weights()
+    first, second = model.decode_head
+    assert all((conv.weight == 0.5).all() for conv in second.modules() if isinstance(conv, nn.Conv2d))
+    assert first.conv_seg.weight.abs().max() == pytest.approx(first.conv_seg.in_channels**-0.5, rel=0.1)
+
+    expected = fill(models.ocr()).decode_head[1].state_dict()
+    torch.save(expected, tmp_path / 'head.pth')
+    model = models.ocr(init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'head.pth')))
+    model.init_weights()
+    found = model.decode_head[1].state_dict()
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+
+
 def test_attention_keeps_one_array_of_pixels_times_classes():
     """What backward keeps of the size of K classes times N pixels: the softmax over each, and nothing else."""
     head = OCRHead(TINY.channels, num_classes=7, channels=16, ocr_channels=8)
