@@ -121,8 +121,9 @@ def test_name_says_what_it_is(name):
     length = cfg.train_cfg.max_iters if by_iteration else cfg.train_cfg.max_epochs
     assert length == (ITERATIONS if by_iteration else EPOCHS)[parts['schedule']]
     assert (cfg.model.backbone.get('norm_cfg', {}).get('type') == 'SyncBN') == bool(parts['syncbn'])
-    choice = facts(cfg).get('Scale Choice')
-    assert choice == {None: None, 'ms': choice or 'none', 'resizecrop': 'resize-crop'}[parts['scales']]
+    ms = 'range' if parts['levels'] else 'choice'  # HRNet-FCOS's own recipes, and all others
+    expected = {None: None, 'ms': ms, 'resizecrop': 'resize-crop'}[parts['scales']]
+    assert facts(cfg).get('Scale Choice') == expected
 
 
 def facts(cfg):

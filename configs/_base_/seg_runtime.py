@@ -1,8 +1,9 @@
 default_scope = 'mmseg'
 custom_imports = dict(imports=['hrnet_plugins.seg'])
 
-# Batch norms are synchronised in distributed training, and only there.
+# Batch norms are synchronised in distributed training, and only there. On CPUs, where they cannot be, the hook says so.
 sync_bn = 'torch'
+custom_hooks = [dict(type='hrnet_plugins.SyncBNFallbackHook')]
 
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),

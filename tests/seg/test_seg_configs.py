@@ -84,6 +84,7 @@ def facts(cfg):
     assert 'clip_grad' not in cfg.optim_wrapper
     assert cfg.train_dataloader.batch_size * GPUS == cfg.auto_scale_lr.base_batch_size
     assert cfg.sync_bn == 'torch'
+    assert cfg.custom_hooks == [dict(type='hrnet_plugins.SyncBNFallbackHook')]
     keys = (cfg.optim_wrapper.get('paramwise_cfg') or {}).get('custom_keys', {})
     assert set(keys) <= {'decode_head'}
     parts = heads(cfg.model)
