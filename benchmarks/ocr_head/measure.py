@@ -1,10 +1,11 @@
 """Time and peak memory of the OCR heads, ours and mmseg's, each in a process of its own.
 
-python benchmarks/ocr_head/measure.py OUT.json        # on the CPU; on the GPU where there is one
+python -m benchmarks.ocr_head.measure OUT.json        # on the CPU; on the GPU where there is one
 
 ``ocr``: the OCR head alone, from the concatenated branches and a first segmentation. ``both``: both heads, from the
 branches of a W48 on. ``test`` ends with the logits at stride 4; ``train`` is the loss at full size and its gradients.
 Peak memory is what the process takes on top of weights and inputs: of the GPU's allocator, or of the process.
+``results.json`` here is also written into the table of ``README.md``.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import gc
 import importlib
 import json
 import platform
+import re
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -27,11 +29,18 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
+from benchmarks.inference.environment import commit_of
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+LIBRARIES = ('hrnet_plugins', 'mmseg')
 CASES = {'520x520, 171 classes': ((520, 520), 171), '1024x2048, 19 classes': ((1024, 2048), 19)}
 W48 = [48, 96, 192, 384]
-RUNS = 3
-ENOUGH = 10.0
-"""Seconds after which no further run is made."""
+FEWEST, MOST = 2, 3
+"""Timed runs of a measurement."""
+ENOUGH = 30.0
+"""Seconds of timed runs after which only the fewest are made."""
+TABLE = re.compile(r'(?<=<!-- results -->\n).*?(?=<!-- end -->)', re.DOTALL)
 
 
 def heads(library: str, classes: int) -> nn.ModuleList:
@@ -100,28 +109,33 @@ def step(library: str, part: str, mode: str, size: tuple[int, int], classes: int
 
 
 def measure(library: str, part: str, mode: str, case: str) -> dict[str, float]:
-    """Median milliseconds of up to ``RUNS`` runs, the first of them left out where there are more; its peak MiB."""
+    """Median milliseconds of the timed runs and their number; peak MiB of the run before them, which is not timed."""
     size, classes = CASES[case]
     cuda = torch.cuda.is_available()
-    # One thread and its own CPU time: what else the machine does hardly matters then.
     torch.set_num_threads(1)
-    clock = time.perf_counter if cuda else time.process_time
     run = step(library, part, mode, size, classes, 'cuda' if cuda else 'cpu')
     gc.collect()
     if cuda:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated() if cuda else _resident()
-    times = []
-    while len(times) <= RUNS and sum(times) < ENOUGH:
-        started = clock()
-        run()
-        if cuda:
-            torch.cuda.synchronize()
-        times.append(clock() - started)
-        if len(times) == 1:
-            peak = torch.cuda.max_memory_allocated() if cuda else _highest()
-    return dict(ms=round(statistics.median(times[1:] or times) * 1e3, 1), peak_mib=round((peak - before) / 2**20))
+    seconds(run)
+    peak = torch.cuda.max_memory_allocated() if cuda else _highest()
+    times: list[float] = []
+    while len(times) < FEWEST or (len(times) < MOST and sum(times) < ENOUGH):
+        times.append(seconds(run))
+    return dict(ms=round(statistics.median(times) * 1e3, 1), runs=len(times), peak_mib=round((peak - before) / 2**20))
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Of one run: on a GPU by the clock, on a CPU the time of the one thread, whatever else the machine does."""
+    cuda = torch.cuda.is_available()
+    clock = time.perf_counter if cuda else time.process_time
+    started = clock()
+    run()
+    if cuda:
+        torch.cuda.synchronize()
+    return clock() - started
 
 
 def _resident() -> int:
@@ -133,29 +147,47 @@ def _highest() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def table(results: Mapping[str, Mapping[str, float]]) -> str:
+    """The results as Markdown; with the number of timed runs of both libraries, if it was recorded."""
+    counted = all('runs' in found for found in results.values())
+    columns = ['', 'seconds, ours', 'mmseg', 'ratio', 'peak MiB, ours', 'mmseg', 'ratio', *['timed runs'] * counted]
+    lines = [columns, ['---'] * len(columns)]
+    for name in dict.fromkeys(key.rsplit(' / ', 1)[0] for key in results):
+        ours, theirs = (results[f'{name} / {library}'] for library in LIBRARIES)
+        case, part, mode = name.split(' / ')
+        cells = [f'{case}, `{part}`, {mode}', *(f'{found["ms"] / 1e3:.2f}' for found in (ours, theirs))]
+        cells.append(f'{ours["ms"] / theirs["ms"]:.2f}')
+        cells += [*(str(found['peak_mib']) for found in (ours, theirs)), f'{ours["peak_mib"] / theirs["peak_mib"]:.2f}']
+        lines.append([*cells, *[f'{ours.get("runs")}, {theirs.get("runs")}'] * counted])
+    return ''.join('|' + ''.join(f' {cell} |' if cell else ' |' for cell in line) + '\n' for line in lines)
+
+
 def main(out: Path) -> None:
     """Measure everything, a process each, and write it down."""
+    commit = commit_of(HERE)  # before anything is written
     results = {}
     for case in CASES:
         for part in ('ocr', 'both'):
             for mode in ('test', 'train'):
-                for library in ('hrnet_plugins', 'mmseg'):
-                    command = [sys.executable, '-W', 'ignore', __file__, library, part, mode, case]
-                    done = subprocess.run(command, check=True, capture_output=True, text=True)
+                for library in LIBRARIES:
+                    command = [sys.executable, '-W', 'ignore', '-m', 'benchmarks.ocr_head.measure']
+                    done = subprocess.run(
+                        [*command, library, part, mode, case], check=True, cwd=ROOT, capture_output=True, text=True
+                    )
                     found = json.loads(done.stdout.splitlines()[-1])
                     results[f'{case} / {part} / {mode} / {library}'] = found
                     print(case, part, mode, library, found)
     cpu = next(line for line in Path('/proc/cpuinfo').read_text().splitlines() if line.startswith('model name'))
-    here = Path(__file__).parent
-    commit = subprocess.run(['git', '-C', here, 'describe', '--always', '--dirty'], capture_output=True, check=False)  # noqa: S607
     environment = dict(
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU',
         machine=f'{platform.machine()}, one thread, {cpu.split(": ")[1]}',
         versions={name: importlib.import_module(name).__version__ for name in ('torch', 'mmengine', 'mmcv', 'mmseg')},
-        commit=commit.stdout.decode().strip() or 'unknown',
-        runs=RUNS,
+        commit=commit,
     )
     out.write_text(json.dumps(dict(environment=environment, results=results), indent=2) + '\n')
+    if out.resolve() == HERE / 'results.json':
+        page = HERE / 'README.md'
+        page.write_text(TABLE.sub(lambda _: table(results), page.read_text()))
 
 
 if __name__ == '__main__':
