@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from hrnet_plugins.inference import accelerate
-from hrnet_plugins.inference.fast import fold, winograd
+from hrnet_plugins.inference.fast import fold, hrnet, winograd
 from hrnet_plugins.inference.fast.lanes import CudaLanes, side_by_side, using
 from hrnet_plugins.inference.fast.make import mirror
 from hrnet_plugins.inference.fast.winograd import MIN_CHANNELS, WinogradConv, pays
@@ -38,6 +38,27 @@ def test_a_network_whose_norms_stay_is_not_padded():
     with torch.no_grad():
         for a, b in zip(twin(x), plain(x), strict=True):
             assert_equal(a, b)
+
+
+def test_large_batches_are_taken_in_parts(monkeypatch):
+    plain = fill(HRNet(TINY)).eval()
+    twin = mirror(plain, torch.float32)
+    seen = []
+    maps = type(twin)._maps
+    monkeypatch.setattr(type(twin), '_maps', lambda self, x: (seen.append(len(x)), maps(self, x))[1])
+    monkeypatch.setattr(hrnet, 'PIXELS', 2 * 64 * 96)
+    with torch.no_grad():
+        for size, parts in (((5, 3, 64, 96), [2, 2, 1]), ((2, 3, 64, 96), [2]), ((2, 3, 97, 131), [1, 1])):
+            x = image(size)
+            for a, b in zip(twin(x), plain(x), strict=True):
+                assert_equal(a, b)
+                assert a.is_contiguous(memory_format=torch.channels_last)
+            assert seen == parts
+            seen.clear()
+        batches = []
+        plain.layer1.register_forward_hook(lambda module, args, output: batches.append(len(output)))
+        twin(image((5, 3, 64, 96)))
+    assert batches == [5]
 
 
 class Recording:

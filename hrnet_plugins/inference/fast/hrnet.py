@@ -13,6 +13,9 @@ from torch import Tensor
 from hrnet_plugins.inference.fast.lanes import side_by_side
 from hrnet_plugins.inference.fast.mirror import Mirror
 
+PIXELS = 1 << 21
+"""Of the images that a CPU takes at once: with more, the maps leave its caches, and memory grows for nothing."""
+
 
 class FastModule(Mirror):
     """``HRModule``: branches side by side, then the exchange's sums side by side and in place."""
@@ -69,10 +72,23 @@ class Contiguous(Mirror):
 
 
 class FastHRNet(Mirror):
-    """``HRNet`` whose convolutions may have channels that are zero, which it takes off its outputs."""
+    """``HRNet`` whose convolutions may have channels that are zero, which it takes off its outputs.
+
+    On a CPU it takes large batches in parts, unless hooks are there to see them whole.
+    """
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, in_channels, H, W) -> maps (B, out_channels[i], h_i, w_i)."""
+        if x.device.type != 'cpu' or x.dim() != 4 or len(x) * x.shape[2] * x.shape[3] <= PIXELS or self._hooked():
+            return self._maps(x)
+        images = max(1, PIXELS // (x.shape[2] * x.shape[3]))
+        parts = [self._maps(part) for part in x.split(images)]
+        return tuple(torch.cat(maps) for maps in zip(*parts))
+
+    def _hooked(self) -> bool:
+        return any(module._forward_hooks or module._forward_pre_hooks for module in self.modules())
+
+    def _maps(self, x: Tensor) -> tuple[Tensor, ...]:
         outputs = super().forward(x)
         return tuple(
             out if out.shape[1] == channels else out[:, :channels].contiguous(memory_format=torch.channels_last)
