@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import subprocess
 import sys
 import zlib
@@ -100,6 +101,13 @@ def fit_statistics(model, images):
     with torch.no_grad():
         model(images)
     return model
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return int(probe.getsockname()[1])
 
 
 def run(folder: Path, *args: object, module: str | None = None) -> str:

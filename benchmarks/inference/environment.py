@@ -32,9 +32,9 @@ def _version(name: str) -> str | None:
 
 
 def commit_of(folder: Path) -> str:
-    """The commit; ``-dirty`` after it if tracked files differ from it, other than what the benchmark writes there."""
+    """The commit; ``-dirty`` after it if tracked files differ from it, other than what benchmarks write there."""
     commit = _git(folder, 'rev-parse', '--short', 'HEAD')
-    written = [f':(exclude){name}' for name in ('README.md', 'speed.png', 'results-*.json')]
+    written = [f':(exclude){name}' for name in ('README.md', 'speed.png', 'results*.json')]
     changed = _git(folder, 'status', '--porcelain', '--untracked-files=no', '--', ':/', *written)
     return f'{commit}-dirty' if changed else commit or 'unknown'
 

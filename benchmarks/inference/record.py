@@ -52,8 +52,9 @@ def record(
     def takes_part(system: System, case: Case, number: int, what: str) -> bool:
         if not system.runs(case.kind, device, case.arch):
             return False
-        first = number == 0 and device == 'cpu'
-        return not (system.compiles and limited) or (what == 'time' and (first or (case, system.key) in COMPARED))
+        if not (system.compiles and limited):
+            return True
+        return what == 'time' and ((number == 0 and device == 'cpu') or (case, system.key) in COMPARED)
 
     first, others = cases[:1], cases[1:]
     tasks = [(what, case) for case in first for what in measure] + [(w, case) for w in measure for case in others]

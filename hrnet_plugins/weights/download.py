@@ -59,7 +59,7 @@ def _stream(url: str, file: object, timeout: float) -> str:
     columns = (TextColumn('{task.description}'), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with (
         _told(timeout),
-        urllib.request.urlopen(_request(url), timeout=timeout) as response,  # noqa: S310
+        urllib.request.urlopen(_request(url), timeout=timeout) as response,  # noqa: S310, catalog's
         Progress(*columns) as progress,
     ):
         total = int(response.headers.get('Content-Length') or 0) or None
@@ -94,7 +94,7 @@ def _reach(url: str, timeout: float) -> None:
     """Raise if nobody answers: the hub's library tries such a host for minutes."""
     with _told(timeout):
         try:
-            urllib.request.urlopen(_request(url, 'HEAD'), timeout=timeout).close()  # noqa: S310
+            urllib.request.urlopen(_request(url, 'HEAD'), timeout=timeout).close()  # noqa: S310, catalog's
         except urllib.request.HTTPError as error:
             if error.code not in (401, 403):  # the library may know the user's token
                 raise

@@ -1,7 +1,6 @@
 """Training a tiny network with synchronised batch norm on the CPU, alone, in two processes, and by GlooRunner."""
 
 import os
-import socket
 import warnings
 from types import SimpleNamespace
 
@@ -21,6 +20,7 @@ from hrnet_plugins.hooks import SyncBNFallbackHook
 from hrnet_plugins.models import AnyDeviceDDP
 from hrnet_plugins.recipes import recipes
 from hrnet_plugins.runner import GlooRunner
+from support import free_port
 
 WORDS = 'train as plain batch norm'
 STEPS = 4
@@ -79,12 +79,6 @@ def spawned(rank, work_dir, port):
     runner = train(os.path.join(work_dir, str(rank)), launcher='pytorch')
     torch.save(runner.model.module.state_dict(), os.path.join(work_dir, f'{rank}.pth'))
     torch.distributed.destroy_process_group()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 def run_two(work_dir):

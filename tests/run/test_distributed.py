@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ import pytest
 import torch
 
 from hrnet_plugins.recipes import framework_tool, model_of
-from support import ROOT
+from support import ROOT, free_port
 
 pytestmark = pytest.mark.slow
 RECIPE = ROOT / 'projects' / 'digits' / 'fcos_hrnetv2p-w18-small-v1_6e_digits.py'
@@ -35,12 +34,6 @@ OPTIONS = [
     'default_hooks.checkpoint.max_keep_ckpts=-1',
 ]
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1'}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 def start(folder, work, batch, torchrun=False, resume=False):

@@ -136,7 +136,7 @@ def packs(weight: Tensor) -> bool:
 def foldable(conv: Any, norm: nn.Module) -> bool:
     """Whether a norm in eval mode is a fixed scale and shift of the outputs of a convolution without tricks."""
     fixed = isinstance(norm, nn.Identity) or (isinstance(norm, _BatchNorm) and norm.running_mean is not None)
-    return fixed and is_plain_conv(conv) and not _hooked(norm)
+    return fixed and is_plain_conv(conv) and not hooked(norm)
 
 
 def is_plain_conv(conv: nn.Module) -> TypeGuard[nn.Conv2d]:
@@ -148,7 +148,7 @@ def is_plain_conv(conv: nn.Module) -> TypeGuard[nn.Conv2d]:
         and conv.padding_mode == 'zeros'
         and not isinstance(conv.padding, str)
         and not torch.nn.utils.parametrize.is_parametrized(conv)
-        and not _hooked(conv)
+        and not hooked(conv)
     )
 
 
@@ -181,5 +181,6 @@ def pad_channels(weight: Tensor, bias: Tensor | None, multiple: int, *, inputs: 
     return weight, None if bias is None else F.pad(bias, (0, more_out))
 
 
-def _hooked(module: nn.Module) -> bool:
+def hooked(module: nn.Module) -> bool:
+    """Whether it has hooks, which see what it is given or gives."""
     return bool(module._forward_pre_hooks or module._forward_hooks)

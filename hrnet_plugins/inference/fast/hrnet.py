@@ -10,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hrnet_plugins.inference.fast.fold import hooked
 from hrnet_plugins.inference.fast.lanes import side_by_side
 from hrnet_plugins.inference.fast.mirror import Mirror
 
 PIXELS = 1 << 21
-"""Of the images that a CPU takes at once: with more, the maps leave its caches, and memory grows for nothing."""
+"""Of the images that a CPU takes at once: with more, the maps leave its caches."""
 
 
 class FastModule(Mirror):
@@ -79,14 +80,12 @@ class FastHRNet(Mirror):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, in_channels, H, W) -> maps (B, out_channels[i], h_i, w_i)."""
-        if x.device.type != 'cpu' or x.dim() != 4 or len(x) * x.shape[2] * x.shape[3] <= PIXELS or self._hooked():
+        large = x.device.type == 'cpu' and x.dim() == 4 and len(x) * x.shape[2] * x.shape[3] > PIXELS
+        if not large or any(map(hooked, self.modules())):
             return self._maps(x)
         images = max(1, PIXELS // (x.shape[2] * x.shape[3]))
         parts = [self._maps(part) for part in x.split(images)]
         return tuple(torch.cat(maps) for maps in zip(*parts))
-
-    def _hooked(self) -> bool:
-        return any(module._forward_hooks or module._forward_pre_hooks for module in self.modules())
 
     def _maps(self, x: Tensor) -> tuple[Tensor, ...]:
         outputs = super().forward(x)
