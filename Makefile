@@ -15,7 +15,7 @@ setup:
 	@requirements/setup.sh $(STACK) $(VENV)
 
 demo: setup
-	python projects/digits/demo.py $(DEMO)
+	python -m projects.digits.demo $(DEMO)
 
 test: setup
 	OMP_NUM_THREADS=1 python -m pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)
@@ -24,7 +24,7 @@ lint: setup
 	ruff check . && ruff format --check . && mypy
 
 readme: setup
-	PYTHONPATH=. python tests/readme.py
+	python -m tools.recipe_tables
 
 bench: setup
 	python -m benchmarks.inference --budget 35 $(ARGS)

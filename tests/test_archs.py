@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from hrnet_plugins import ARCHS, HRNetArch, Stage
-from support import TINY, extra_of
+from tests.helpers.networks import TINY, extra_of
 
 EXTRA = extra_of(TINY)
 

@@ -14,7 +14,8 @@ from hrnet_plugins import cli
 from hrnet_plugins.models import HRNet
 from hrnet_plugins.recipes import distribution_of, model_of, recipe_path, recipes
 from hrnet_plugins.weights import load_state_dict
-from support import ROOT, TINY, fill
+from tests.helpers.networks import TINY, fill
+from tests.helpers.processes import ROOT
 
 NAME = 'faster-rcnn_hrnetv2p-w18_1x_coco'
 

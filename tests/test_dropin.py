@@ -3,7 +3,6 @@
 import importlib
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from hrnet_plugins.recipes import framework_tool
-from support import TINY, assert_equal, extra_of, fill, image
+from tests.helpers.networks import TINY, assert_equal, extra_of, fill, image
+from tests.helpers.processes import environment
 
 MMDET_CONFIGS = framework_tool('mmdet', 'test').parents[1] / 'configs' / 'hrnet'
 
@@ -40,8 +40,7 @@ SCRIPT = """
 import sys, torch, warnings
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
-sys.path.insert(0, {tests!r})
-from support import fill, image
+from tests.helpers.networks import fill, image
 cfg = Config.fromfile({config!r})
 if {dropin}:
     cfg.custom_imports = dict(imports=['hrnet_plugins.dropin'])
@@ -68,10 +67,9 @@ def test_shipped_config_with_nothing_but_the_import(framework, tmp_path):
     outs = []
     for dropin in (False, True):
         out = tmp_path / f'{dropin}.pth'
-        script = SCRIPT.format(
-            tests=str(Path(__file__).parent), config=str(config), dropin=dropin, framework=framework, out=str(out)
-        )
-        subprocess.run([sys.executable, '-W', 'ignore', '-c', script], check=True, capture_output=True, timeout=300)
+        script = SCRIPT.format(config=str(config), dropin=dropin, framework=framework, out=str(out))
+        command = [sys.executable, '-W', 'ignore', '-c', script]
+        subprocess.run(command, check=True, env=environment(), capture_output=True, timeout=300)
         outs.append(torch.load(out))
     for ours, theirs in zip(outs[1], outs[0], strict=True):
         assert_equal(ours, theirs)

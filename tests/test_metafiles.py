@@ -4,7 +4,7 @@ import pytest
 
 from hrnet_plugins.metafiles import published
 from hrnet_plugins.recipes import recipes
-from readme import BLOCK, README, table, written
+from tools.recipe_tables import BLOCK, README, table, written
 
 
 def test_every_recipe_has_its_row():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support import ROOT
+from tests.helpers.processes import ROOT
 
 
 @pytest.fixture

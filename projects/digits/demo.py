@@ -1,6 +1,6 @@
 """Train an HRNet detector on handwritten digits, test it, and leave metrics and pictures in one folder.
 
-python projects/digits/demo.py [FOLDER]        # work_dirs/demo by default
+python -m projects.digits.demo [FOLDER]        # work_dirs/demo by default
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from record import record
+from projects.digits.record import record
 
 RECIPE = Path(__file__).parent / 'faster-rcnn_hrnetv2p-w18-small-v1_6e_digits.py'
 

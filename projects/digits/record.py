@@ -1,6 +1,6 @@
 """Train a digits recipe, test it, and leave metrics and curves in one folder.
 
-python projects/digits/record.py RECIPE.py FOLDER
+python -m projects.digits.record RECIPE.py FOLDER
 
 The data is built in ``data/digits`` on the first run.
 """
@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from data import build
 from hrnet_plugins.recipes import framework_of
-from report import SCORES, draw_curves, draw_labels, draw_predictions
+from projects.digits.data import build
+from projects.digits.report import SCORES, draw_curves, draw_labels, draw_predictions
 
 DATA = Path('data/digits')
 

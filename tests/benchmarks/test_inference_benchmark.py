@@ -22,7 +22,7 @@ from benchmarks.inference.record import record
 from benchmarks.inference.systems import SYSTEMS, System
 from benchmarks.inference.tool import VARIANTS, read_milliseconds, write_config
 from hrnet_plugins.recipes import model_of
-from support import TINY
+from tests.helpers.networks import TINY
 
 SMALL = Case('pyramid', TINY, (64, 96))
 QUICK = [s for s in SYSTEMS if s.name in (UPSTREAM, 'ours, plain', 'ours, accelerated')]

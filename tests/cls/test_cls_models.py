@@ -8,7 +8,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 from hrnet_plugins.recipes import model_of, recipes
 from hrnet_plugins.weights import check_against, convert
-from support import assert_equal, fill, filled, image, reference
+from tests.helpers.networks import assert_equal, fill, filled, image, reference
 
 
 def loaded(recipe, state, source=None):

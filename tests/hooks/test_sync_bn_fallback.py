@@ -20,7 +20,7 @@ from hrnet_plugins.hooks import SyncBNFallbackHook
 from hrnet_plugins.models import AnyDeviceDDP
 from hrnet_plugins.recipes import recipes
 from hrnet_plugins.runner import GlooRunner
-from support import free_port
+from tests.helpers.processes import free_port
 
 WORDS = 'train as plain batch norm'
 STEPS = 4

@@ -12,12 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-import frameworks
 from hrnet_plugins import HRNetArch, Stage
 from hrnet_plugins.inference import BACKENDS, accelerate
 from hrnet_plugins.inference.backends import Backend
 from hrnet_plugins.models import HRFPN, HRFuseScales, HRNet
-from support import ROOT, TINY, assert_equal, fill, image
+from tests.helpers import frameworks
+from tests.helpers.networks import TINY, assert_equal, fill, image
+from tests.helpers.processes import ROOT
 
 BOTTLENECKS = HRNetArch(
     (

@@ -10,9 +10,10 @@ from mmengine import ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, DefaultScope
 
-import frameworks
 from hrnet_plugins.recipes import framework_tool, model_of, recipe_path
-from support import ROOT, TINY, assert_equal, fill, image, run
+from tests.helpers import frameworks
+from tests.helpers.networks import TINY, assert_equal, fill, image
+from tests.helpers.processes import ROOT, run
 
 HEAD = dict(type='LinearClsHead', num_classes=7, in_channels=32)
 

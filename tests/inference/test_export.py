@@ -12,13 +12,13 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
-import frameworks
 from hrnet_plugins import cli
 from hrnet_plugins.inference import FORMATS, Part, export, exportable_part
 from hrnet_plugins.inference.files import TOLERANCE, compare, write
 from hrnet_plugins.models import HRNet
 from hrnet_plugins.recipes import model_of, recipes
-from support import TINY, assert_equal, fill, image
+from tests.helpers import frameworks
+from tests.helpers.networks import TINY, assert_equal, fill, image
 
 ONNX = FORMATS['onnx']
 

@@ -16,7 +16,7 @@ from hrnet_plugins.inference.fast.make import mirror
 from hrnet_plugins.inference.fast.winograd import MIN_CHANNELS, WinogradConv, pays
 from hrnet_plugins.inference.graphs import CudaCapture, Graphs
 from hrnet_plugins.models import HRFPN, HRNet
-from support import TINY, assert_equal, fill, image
+from tests.helpers.networks import TINY, assert_equal, fill, image
 
 
 @pytest.mark.parametrize('multiple', [8, 5])

@@ -15,7 +15,7 @@ from hrnet_plugins.inference.backends import BACKENDS, compile_of
 from hrnet_plugins.inference.files import TOLERANCE, compare, export, write
 from hrnet_plugins.inference.recorded import capture
 from hrnet_plugins.models import HRFPN, HRNet
-from support import TINY, assert_equal, fill, image
+from tests.helpers.networks import TINY, assert_equal, fill, image
 
 RUNTIMES = [
     ('openvino', torch.float32, TOLERANCE),

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from hrnet_plugins.models import HRFPN, HRNet
-from support import TINY, assert_equal, fill, image
+from tests.helpers.networks import TINY, assert_equal, fill, image
 
 SHAPES = ((2, 3, 128, 160), (3, 3, 192, 128), (4, 3, 201, 133))
 """A usual size, another shape, an odd one.

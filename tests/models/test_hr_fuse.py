@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hrnet_plugins.models import HRFuseScales, HRNet
-from support import TINY, assert_equal, fill, image
+from tests.helpers.networks import TINY, assert_equal, fill, image
 
 MID = (8, 16, 24, 40)
 

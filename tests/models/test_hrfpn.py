@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from hrnet_plugins.models import HRFPN, HRNet
-from support import TINY, fill, image
+from tests.helpers.networks import TINY, fill, image
 
 
 def feats(size=(96, 64)):

@@ -11,7 +11,7 @@ from torch import nn
 from hrnet_plugins import ARCHS, HRNetArch, Stage
 from hrnet_plugins.models import HRNet
 from hrnet_plugins.models.layers import ResidualBlock
-from support import TINY, assert_equal, extra_of, fill, image
+from tests.helpers.networks import TINY, assert_equal, extra_of, fill, image
 
 SIZES = [(32, 32), (33, 32), (63, 65), (95, 129), (47, 210)]
 

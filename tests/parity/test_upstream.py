@@ -11,7 +11,7 @@ from torch import nn
 
 from hrnet_plugins import ARCHS
 from hrnet_plugins.models import HRFPN, HRNet
-from support import TINY, assert_equal, extra_of, fill, image
+from tests.helpers.networks import TINY, assert_equal, extra_of, fill, image
 
 UPSAMPLE = {
     'mmdet': dict(upsample='nearest'),

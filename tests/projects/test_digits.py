@@ -1,15 +1,13 @@
 """The digits dataset keeps its promises, and the demo reaches its score."""
 
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 
 from projects.digits import data
-from support import ROOT, run
+from tests.helpers.processes import run
 
 
 def test_no_digit_and_no_background_in_both_splits():
@@ -77,13 +75,11 @@ def test_interrupted_build_leaves_no_dataset(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_demo_reaches_its_score(tmp_path):
-    command = [sys.executable, ROOT / 'projects' / 'digits' / 'demo.py', tmp_path / 'demo']
-    done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    printed = run(tmp_path, tmp_path / 'demo', module='projects.digits.demo', timeout=3000)
     metrics = json.loads((tmp_path / 'demo' / 'metrics.json').read_text())
     assert metrics['coco/bbox_mAP'] >= 0.75
     assert metrics['coco/bbox_mAP_50'] >= 0.95
-    last = done.stdout.strip().splitlines()[-2:]
+    last = printed.strip().splitlines()[-2:]
     assert f'bbox mAP {metrics["coco/bbox_mAP"]:.3f}' in last[0]
     for name in ('predictions.png', 'curves.png'):
         assert name in last[1]
@@ -93,8 +89,7 @@ def test_demo_reaches_its_score(tmp_path):
 
 @pytest.mark.slow
 def test_classifier_reaches_its_score(digits, digits_classifier):
-    record = ROOT / 'projects' / 'digits' / 'record.py'
-    run(digits, record, digits_classifier, digits / 'recorded')
+    run(digits, digits_classifier, digits / 'recorded', module='projects.digits.record')
     metrics = json.loads((digits / 'recorded' / 'metrics.json').read_text())
     assert metrics['accuracy/top1'] >= 97
     assert len(metrics['validations']) == 5

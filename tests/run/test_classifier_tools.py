@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from hrnet_plugins.recipes import framework_tool, model_of, recipes
-from support import fill, run
+from tests.helpers.networks import fill
+from tests.helpers.processes import run
 
 FEW = ['train_dataloader.dataset.indices=96', 'val_dataloader.dataset.indices=60', 'test_dataloader.dataset.indices=60']
 

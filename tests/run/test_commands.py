@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from hrnet_plugins.recipes import distribution_of, framework_tool
-from support import run
+from tests.helpers.processes import run
 
 FEW = ['train_dataloader.dataset.indices=8', 'val_dataloader.dataset.indices=4', 'test_dataloader.dataset.indices=4']
 

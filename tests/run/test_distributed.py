@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hrnet_plugins.recipes import framework_tool, model_of
-from support import ROOT, free_port
+from tests.helpers.processes import ROOT, free_port
 
 pytestmark = pytest.mark.slow
 RECIPE = ROOT / 'projects' / 'digits' / 'fcos_hrnetv2p-w18-small-v1_6e_digits.py'

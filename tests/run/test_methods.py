@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from hrnet_plugins.models import HRNet
 from hrnet_plugins.recipes import recipes
-from support import fit_statistics
+from tests.helpers.networks import fit_statistics
 
 SCENES = 4
 PIPELINE = 'train_dataloader.dataset.pipeline.2'

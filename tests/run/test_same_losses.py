@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from hrnet_plugins import ARCHS
-from support import extra_of
+from tests.helpers.networks import extra_of
 
 STEPS = 20
 

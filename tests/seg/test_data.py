@@ -16,8 +16,8 @@ from PIL import Image
 import hrnet_plugins.seg  # noqa: F401  (registers what the configs name)
 from hrnet_plugins.seg.datasets import CityscapesDataset, FolderDataset
 from hrnet_plugins.seg.metrics import PublishedIoU
-from layouts import LAYOUTS, TRAIN
-from support import ROOT
+from tests.helpers.label_layouts import LAYOUTS, TRAIN
+from tests.helpers.processes import ROOT
 
 FRAGMENTS = ROOT / 'configs' / '_base_' / 'datasets'
 NAMES = (

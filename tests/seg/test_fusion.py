@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 
-import seg_models as models
 from hrnet_plugins.seg.fusion import FusedTest
 from hrnet_plugins.seg.segmentors import AveragedTest
-from support import assert_equal, fill, image
+from tests.helpers import segmentation as models
+from tests.helpers.networks import assert_equal, fill, image
 
 BLACK = torch.tensor([-2.1, -2.0, -1.8])
 LIP = [(14, 15), (16, 17), (18, 19)]

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from hrnet_plugins.seg.losses import CrossEntropy, OhemCrossEntropy
-from support import REFERENCE, ROOT
+from tests.helpers.networks import REFERENCE
+from tests.helpers.processes import ROOT
 
 CASES = json.loads((REFERENCE / 'seg_losses.json').read_text())
 OHEM = [(0.9, 2000), (0.5, 500), (0.7, 100000)]

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-import seg_models as models
 from hrnet_plugins.seg.heads import HRNetV2Head, OCRHead
 from hrnet_plugins.seg.segmentors import OCRSegmentor
 from hrnet_plugins.weights import check_against, convert
-from support import TINY, assert_equal, fill, filled, image, reference
+from tests.helpers import segmentation as models
+from tests.helpers.networks import TINY, assert_equal, fill, filled, image, reference
 
 
 def official(name, model):

@@ -8,10 +8,10 @@ import sys
 import pytest
 import torch
 
-import seg_models as models
 from hrnet_plugins.weights import convert
-from layouts import LAYOUTS
-from support import fill
+from tests.helpers import segmentation as models
+from tests.helpers.label_layouts import LAYOUTS
+from tests.helpers.networks import fill
 
 RECIPE = 'ocr_hrnetv2-w48_120e_ade20k-520x520'
 WEIGHTS = 'ocr_w48_ade20k'

@@ -7,7 +7,7 @@ from mmengine.registry import init_default_scope
 
 from hrnet_plugins.recipes import recipes
 from hrnet_plugins.weights import convert
-from support import assert_equal, fill, filled, image, reference
+from tests.helpers.networks import assert_equal, fill, filled, image, reference
 
 OFFICIAL = [name for name in recipes() if name.endswith('-official_coco')]
 TWO_STAGE = [name for name in OFFICIAL if not name.startswith('fcos')]

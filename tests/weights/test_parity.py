@@ -4,10 +4,10 @@ import pytest
 import timm
 import torch
 
-import frameworks
 from hrnet_plugins.models import HRFPN, HRNet
 from hrnet_plugins.weights import check_against, convert
-from support import assert_equal, fill, filled, image, reference
+from tests.helpers import frameworks
+from tests.helpers.networks import assert_equal, fill, filled, image, reference
 
 
 def load(model, state, source=None):

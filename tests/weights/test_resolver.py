@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,7 +18,8 @@ from safetensors import SafetensorError
 
 from hrnet_plugins.models import HRNet
 from hrnet_plugins.weights import catalog, download, resolver
-from support import TINY, extra_of, fill
+from tests.helpers.networks import TINY, extra_of, fill
+from tests.helpers.processes import environment
 
 
 @pytest.fixture(scope='module')
@@ -306,9 +306,8 @@ def test_a_dead_hub_costs_seconds_and_the_next_is_tried(named, fault, reason, mo
 
 HUB = """
 import http.server, io, os, sys, threading
-sys.path.insert(0, {tests!r})
 import safetensors.torch
-from support import TINY, fill
+from tests.helpers.networks import TINY, fill
 from hrnet_plugins.models import HRNet
 
 body = safetensors.torch.save(fill(HRNet(TINY)).state_dict())
@@ -356,7 +355,7 @@ except FileNotFoundError as error:
 
 
 def test_the_hubs_own_library_fetches_from_the_hub(tmp_path):
-    script = HUB.format(tests=str(Path(__file__).parents[1]), home=str(tmp_path))
+    script = HUB.format(home=str(tmp_path))
     command = [sys.executable, '-W', 'ignore', '-c', script]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=False, env=environment(), capture_output=True, text=True, timeout=120)
     assert 'all as expected' in done.stdout, done.stderr[-2000:]

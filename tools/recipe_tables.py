@@ -1,14 +1,14 @@
 """The README's tables of recipes, from the metafiles.
 
-python tests/readme.py        # write them, which is `make readme`
+python -m tools.recipe_tables        # write them, which is `make readme`
 """
 
 import re
+from pathlib import Path
 
 from hrnet_plugins.metafiles import published
-from support import ROOT
 
-README = ROOT / 'README.md'
+README = Path(__file__).parents[1] / 'README.md'
 COLUMNS = 6  # of scores; where a folder has more kinds than that, one column holds them by name
 BLOCK = re.compile(r'<!-- recipes: (?P<folder>\S+) -->\n(?P<table>.*?)<!-- end -->', re.DOTALL)
 

@@ -8,9 +8,10 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
 
-from frameworks import build as build_in
 from hrnet_plugins import HRNetArch
-from support import ROOT, TINY, extra_of
+from tests.helpers.frameworks import build as build_in
+from tests.helpers.networks import TINY, extra_of
+from tests.helpers.processes import ROOT
 
 MODELS = ROOT / 'configs' / '_base_' / 'models'
 

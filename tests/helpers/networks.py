@@ -1,12 +1,9 @@
-"""What the tests share: a tiny architecture, reproducible weights, the measure of equality."""
+"""A tiny architecture, reproducible weights, stored outputs, and the measure of equality."""
 
 from __future__ import annotations
 
 import json
 import math
-import socket
-import subprocess
-import sys
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +14,7 @@ from torch import Tensor, nn
 
 from hrnet_plugins import HRNetArch, Stage
 
-ROOT = Path(__file__).parents[1]
-REFERENCE = Path(__file__).parent / 'reference'
+REFERENCE = Path(__file__).parents[1] / 'reference'
 
 TINY = HRNetArch(
     (
@@ -101,18 +97,3 @@ def fit_statistics(model, images):
     with torch.no_grad():
         model(images)
     return model
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return int(probe.getsockname()[1])
-
-
-def run(folder: Path, *args: object, module: str | None = None) -> str:
-    """Run a Python script or module in a folder, as a user would; what it printed, once it has succeeded."""
-    command = [sys.executable, *(['-m', module] if module else []), *map(str, args)]
-    done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
-    return done.stdout + done.stderr
