@@ -14,29 +14,23 @@ from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
-import hrnet_plugins.io  # noqa: F401, the storage backend is registered by the import
-from hrnet_plugins.checkpoints import allow_mmengine_checkpoints, register_scheme
-
 MODELS = Registry(
     'model',
     parent=MMENGINE_MODELS,
     scope='hrnet_plugins',
-    locations=['hrnet_plugins.models', 'hrnet_plugins.inference.config'],
+    locations=['hrnet_plugins.models', 'hrnet_plugins.det', 'hrnet_plugins.inference.config'],
 )
 MODEL_WRAPPERS = Registry(
-    'model wrapper', parent=MMENGINE_MODEL_WRAPPERS, scope='hrnet_plugins', locations=['hrnet_plugins.models']
+    'model wrapper', parent=MMENGINE_MODEL_WRAPPERS, scope='hrnet_plugins', locations=['hrnet_plugins.training']
 )
-TRANSFORMS = Registry(
-    'transform', parent=MMENGINE_TRANSFORMS, scope='hrnet_plugins', locations=['hrnet_plugins.transforms']
+TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope='hrnet_plugins', locations=['hrnet_plugins.det'])
+HOOKS = Registry(
+    'hook', parent=MMENGINE_HOOKS, scope='hrnet_plugins', locations=['hrnet_plugins.det', 'hrnet_plugins.training']
 )
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='hrnet_plugins', locations=['hrnet_plugins.hooks'])
 FUNCTIONS = Registry(
     'function', parent=MMENGINE_FUNCTIONS, scope='hrnet_plugins', locations=['hrnet_plugins.io.collate']
 )
-RUNNERS = Registry('runner', parent=MMENGINE_RUNNERS, scope='hrnet_plugins', locations=['hrnet_plugins.runner'])
+RUNNERS = Registry('runner', parent=MMENGINE_RUNNERS, scope='hrnet_plugins', locations=['hrnet_plugins.training'])
 # What is in these needs a framework, and is imported by the configs that use it.
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='hrnet_plugins')
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope='hrnet_plugins')
-
-allow_mmengine_checkpoints()
-register_scheme()

@@ -84,6 +84,7 @@ def test_shipped_config_with_the_type_changed():
     theirs = fill(MODELS.build(cfg))
     theirs.eval()
     cfg.type = 'hrnet_plugins.HRNet'
+    cfg.arch = cfg.pop('extra')
     ours = fill(MODELS.build(cfg)).eval()
     assert type(ours).__module__ == 'hrnet_plugins.models.hrnet'
     x = image((1, 3, 64, 64))

@@ -23,6 +23,8 @@ def listed_channels(in_channels: Sequence[int]) -> tuple[int, ...]:
 def check_feats(feats: Sequence[Tensor], in_channels: tuple[int, ...]) -> None:
     """Check that the maps received are those a neck was built for.
 
+    ``torch.fx`` cannot look at sizes: modules that call this make it a step of its own by ``torch.fx.wrap``.
+
     Raises:
         ValueError: If their number or their channels differ.
     """

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import torch.fx
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from hrnet_plugins.archs import EXPANSION
 from hrnet_plugins.models.feats import check_feats, listed_channels
 from hrnet_plugins.models.layers import DEFAULT_INIT, LayerFactory, residual_layer
 from hrnet_plugins.registry import MODELS
+
+torch.fx.wrap('check_feats')
 
 
 @MODELS.register_module()
@@ -34,6 +37,9 @@ class HRFuseScales(BaseModule):
         norm_cfg: mmcv norm config, for every norm; ``None`` means ``dict(type='BN')``.
         with_cp: Recompute the bottleneck blocks in the backward pass: less memory, more time.
         init_cfg: mmengine initialisation; ``None`` means Kaiming for convolutions and ones for norms.
+
+    Attributes:
+        out_channels: Channels of the one map that is returned.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -80,7 +86,7 @@ class HRFuseScales(BaseModule):
             ValueError: If the maps do not have ``in_channels``.
         """
         check_feats(feats, self.in_channels)
-        total = self.increase_layers[0](feats[0])
-        for step, increase, x in zip(self.downsample_layers, self.increase_layers[1:], feats[1:]):
-            total = step(total) + increase(x)  # (B, mid_channels[i], h_i, w_i)
+        total = self.increase_layers[0](feats[0])  # (B, mid_channels[0], h_0, w_0)
+        for i, step in enumerate(self.downsample_layers, start=1):
+            total = step(total) + self.increase_layers[i](feats[i])  # (B, mid_channels[i], h_i, w_i)
         return (self.final_layer(total),)

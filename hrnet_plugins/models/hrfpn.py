@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Literal
 
+import torch.fx
 import torch.nn.functional as F
 import torch.utils.checkpoint
 from mmcv.cnn import ConvModule
@@ -12,15 +15,44 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from hrnet_plugins.models.feats import check_feats, concat_feats, listed_channels
+from hrnet_plugins.models.layers import recomputes
 from hrnet_plugins.registry import MODELS
 
 _POOLINGS: dict[str, Callable[..., Tensor]] = {'avg': F.avg_pool2d, 'max': F.max_pool2d}
 _REDUCTIONS: dict[str, Callable[..., Tensor]] = {'avg': torch.mean, 'max': torch.amax}
+_EAGER_POOLING: ContextVar[bool] = ContextVar('_EAGER_POOLING', default=False)
 
 
-def pools_any_size() -> bool:
-    """Whether pooling is as good for one size as for any other: not where torch follows it for every size at once."""
-    return not torch.compiler.is_exporting()  # which is also true within torch.compile
+def pools_by_size(x: Tensor) -> bool:
+    """True when eager pooling may be used; False while torch.export or torch.compile traces symbolic sizes."""
+    if torch.compiler.is_dynamo_compiling():  # there symbolic sizes look like numbers
+        return False
+    return _EAGER_POOLING.get() or not any(isinstance(side, torch.SymInt) for side in x.shape[2:])
+
+
+@contextmanager
+def use_eager_pooling() -> Iterator[None]:
+    """Inside it ``pools_by_size`` is True in torch.export too: for a caller that lets torch trace pooled sizes."""
+    token = _EAGER_POOLING.set(True)
+    try:
+        yield
+    finally:
+        _EAGER_POOLING.reset(token)
+
+
+def pool_level(x: Tensor, level: int, pooling: str) -> Tensor:
+    """A map pooled by ``2**level``, with a window that never exceeds it: (B, C, h, w) -> (B, C, h', w')."""
+    window = 2**level
+    height, width = (side if side < window else window for side in x.shape[2:])
+    if not pools_by_size(x):  # of these views torch can tell for every size how many windows they are
+        views = x.unfold(2, height, height).unfold(3, width, width)  # (B, C, h', w', height, width)
+        return _REDUCTIONS[pooling](views, dim=(-2, -1))
+    return _POOLINGS[pooling](x, (height, width), (height, width))
+
+
+# Steps of their own in graphs that torch.fx traces, which cannot look at sizes.
+torch.fx.wrap('check_feats')
+torch.fx.wrap('pool_level')
 
 
 @MODELS.register_module()
@@ -40,6 +72,11 @@ class HRFPN(BaseModule):
         conv_cfg: mmcv convolution config; ``None`` means ``nn.Conv2d``.
         norm_cfg: mmcv norm config for a norm after every convolution; ``None``, as published, means none.
         init_cfg: mmengine initialisation; ``None`` means Caffe2's Xavier.
+
+    Attributes:
+        out_channels: Channels of every level.
+        num_outs: Number of levels.
+        num_ins: Number of backbone maps.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -66,7 +103,9 @@ class HRFPN(BaseModule):
             raise ValueError(f'`stride` ({stride}) must be 1 or 2')
         if pooling not in _POOLINGS:
             raise ValueError(f"`pooling` ({pooling!r}) must be 'avg' or 'max'")
-        self.out_channels = (out_channels,) * num_outs
+        self.out_channels = out_channels
+        self.num_ins = len(self.in_channels)
+        self.num_outs = num_outs
         self.pooling = pooling
         self.with_cp = with_cp
         common = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
@@ -84,20 +123,12 @@ class HRFPN(BaseModule):
             ValueError: If the maps do not have ``in_channels``.
         """
         check_feats(feats, self.in_channels)
+        feats = [feats[i] for i in range(self.num_ins)]
         fused = self._run(self.reduction_conv, concat_feats(feats, align_corners=False))  # (B, C, h, w)
-        return tuple(self._run(conv, self._pool(fused, i)) for i, conv in enumerate(self.fpn_convs))
-
-    def _pool(self, x: Tensor, level: int) -> Tensor:
-        if level == 0:
-            return x
-        window = 2**level
-        height, width = (side if side < window else window for side in x.shape[2:])
-        if not pools_any_size():  # of these views torch can tell for every size how many windows they are
-            views = x.unfold(2, height, height).unfold(3, width, width)  # (B, C, h / 2**level, w / 2**level, ., .)
-            return _REDUCTIONS[self.pooling](views, dim=(-2, -1))
-        return _POOLINGS[self.pooling](x, (height, width), (height, width))
+        levels = [fused, *(pool_level(fused, i, self.pooling) for i in range(1, self.num_outs))]
+        return tuple(self._run(conv, level) for conv, level in zip(self.fpn_convs, levels))
 
     def _run(self, layer: nn.Module, x: Tensor) -> Tensor:
-        if self.with_cp and x.requires_grad:
+        if recomputes(self, x):
             return torch.utils.checkpoint.checkpoint(layer, x, use_reentrant=False)
         return layer(x)

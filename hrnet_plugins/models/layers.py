@@ -1,9 +1,15 @@
-"""Residual blocks, and the factory that binds the choice of convolution and norm once."""
+"""Residual blocks, and the factory that binds the choice of convolution and norm once.
+
+Shape legend: B batch, H x W size of a map.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
+import torch.fx
 import torch.utils.checkpoint
 from mmcv.cnn import build_conv_layer, build_norm_layer
 from torch import Tensor, nn
@@ -37,8 +43,14 @@ class LayerFactory:
         )
 
     def norm(self, channels: int, *, postfix: int | str = '') -> tuple[str, nn.Module]:
-        """A norm and the published attribute name for it, ``bn1`` or ``gn1`` for ``postfix=1``."""
+        """The published attribute name of a norm, ``bn1`` or ``gn1`` for ``postfix=1``, and the norm."""
         return build_norm_layer(self.norm_cfg, channels, postfix=postfix)
+
+    def add_norm(self, module: nn.Module, channels: int, *, postfix: int) -> str:
+        """Add a norm to a module as its next child, under the published name, which is returned."""
+        name, norm = self.norm(channels, postfix=postfix)
+        module.add_module(name, norm)
+        return name
 
     def conv_norm(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1) -> nn.Sequential:
         """Convolution and norm."""
@@ -50,68 +62,151 @@ class LayerFactory:
         return self.conv_norm(in_channels, out_channels, 3, stride=stride).append(nn.ReLU(inplace=True))
 
 
+def named_norm(attribute: str) -> Any:
+    """A property that is the norm whose published name, ``bn1`` or ``gn1``, another attribute holds.
+
+    As in all three frameworks: ``norm1`` is the norm, ``norm1_name`` says what the state dict calls it.
+    """
+
+    def norm(self: nn.Module) -> nn.Module:
+        module = self._modules[self.__dict__[attribute]]
+        assert module is not None
+        return module
+
+    return property(norm, doc=f'The norm that ``{attribute}`` names.')
+
+
 class ResidualBlock(nn.Module):
-    """A residual block (He et al., arXiv:1512.03385, section 3): ``relu(branch(x) + shortcut(x))``.
+    """What the two residual blocks share (He et al., arXiv:1512.03385, section 3): ``relu(branch(x) + shortcut(x))``.
 
     Args:
         in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        kernels: ``(in_channels, out_channels, kernel_size)`` of each convolution of the branch.
+        channels: Base channels; the output has ``channels * EXPANSION[block]``.
         layers: Factory of convolutions and norms.
         with_cp: Recompute the branch in the backward pass instead of storing it. Training-mode norms then
             see each batch twice, as in every framework that checkpoints them.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernels: tuple[tuple[int, int, int], ...],
-        layers: LayerFactory,
-        *,
-        with_cp: bool = False,
-    ) -> None:
+    relu: nn.ReLU
+    downsample: nn.Sequential | None
+    norm1_name: str
+    norm2_name: str
+    norm1 = named_norm('norm1_name')
+    norm2 = named_norm('norm2_name')
+
+    def __init__(self, in_channels: int, channels: int, layers: LayerFactory, *, with_cp: bool = False) -> None:
         super().__init__()
         self.with_cp = with_cp
-        self._names = []
-        for i, (c_in, c_out, kernel_size) in enumerate(kernels, start=1):
-            norm_name, norm = layers.norm(c_out, postfix=i)
-            self.add_module(f'conv{i}', layers.conv(c_in, c_out, kernel_size))
-            self.add_module(norm_name, norm)
-            self._names.append((f'conv{i}', norm_name))
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = None if in_channels == out_channels else layers.conv_norm(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
+        if recomputes(self, x):
+            return self.relu(torch.utils.checkpoint.checkpoint(self._sum, x, use_reentrant=False))
+        return self.relu(self._sum(x))
+
+    def _sum(self, x: Tensor) -> Tensor:
+        out = self.branch(x)
+        out += x if self.downsample is None else self.downsample(x)
+        return out
+
+    def branch(self, x: Tensor) -> Tensor:
+        """What is added to the shortcut: (B, in_channels, H, W) -> (B, out_channels, H, W)."""
+        raise NotImplementedError
 
     @property
     def last_norm(self) -> nn.Module:
         """The norm just before the sum."""
-        return self.get_submodule(self._names[-1][1])
+        raise NotImplementedError
 
-    def _sum(self, x: Tensor) -> Tensor:
-        out = x
-        for i, (conv, norm) in enumerate(self._names):
-            out = getattr(self, norm)(getattr(self, conv)(self.relu(out) if i else out))
-        out += x if self.downsample is None else self.downsample(x)
-        return out
+    def conv_norm_pairs(self) -> tuple[tuple[str, str], ...]:
+        """Names of each convolution of the branch and of the norm that takes its output, in the order of the forward.
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
-        if self.with_cp and x.requires_grad:
-            return self.relu(torch.utils.checkpoint.checkpoint(self._sum, x, use_reentrant=False))
-        return self.relu(self._sum(x))
+        All but the last norm are followed by a ReLU.
+        """
+        raise NotImplementedError
+
+
+class BasicBlock(ResidualBlock):
+    """Two 3x3 convolutions beside the shortcut; it keeps ``channels``. Arguments as for ``ResidualBlock``."""
+
+    def __init__(self, in_channels: int, channels: int, layers: LayerFactory, *, with_cp: bool = False) -> None:
+        super().__init__(in_channels, channels, layers, with_cp=with_cp)
+        self.conv1 = layers.conv(in_channels, channels, 3)
+        self.norm1_name = layers.add_norm(self, channels, postfix=1)
+        self.conv2 = layers.conv(channels, channels, 3)
+        self.norm2_name = layers.add_norm(self, channels, postfix=2)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _shortcut(in_channels, channels, layers)
+
+    def branch(self, x: Tensor) -> Tensor:
+        """See ``ResidualBlock``."""
+        x = self.relu(self.norm1(self.conv1(x)))  # (B, channels, H, W)
+        return self.norm2(self.conv2(x))  # (B, channels, H, W)
+
+    @property
+    def last_norm(self) -> nn.Module:
+        """See ``ResidualBlock``."""
+        return self.norm2
+
+    def conv_norm_pairs(self) -> tuple[tuple[str, str], ...]:
+        """See ``ResidualBlock``."""
+        return ('conv1', self.norm1_name), ('conv2', self.norm2_name)
+
+
+class Bottleneck(ResidualBlock):
+    """1x1, 3x3 and 1x1 convolutions beside the shortcut, to four times ``channels``. Arguments as ``ResidualBlock``."""
+
+    norm3_name: str
+    norm3 = named_norm('norm3_name')
+
+    def __init__(self, in_channels: int, channels: int, layers: LayerFactory, *, with_cp: bool = False) -> None:
+        super().__init__(in_channels, channels, layers, with_cp=with_cp)
+        out_channels = channels * EXPANSION['BOTTLENECK']
+        self.conv1 = layers.conv(in_channels, channels, 1)
+        self.norm1_name = layers.add_norm(self, channels, postfix=1)
+        self.conv2 = layers.conv(channels, channels, 3)
+        self.norm2_name = layers.add_norm(self, channels, postfix=2)
+        self.conv3 = layers.conv(channels, out_channels, 1)
+        self.norm3_name = layers.add_norm(self, out_channels, postfix=3)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _shortcut(in_channels, out_channels, layers)
+
+    def branch(self, x: Tensor) -> Tensor:
+        """See ``ResidualBlock``."""
+        x = self.relu(self.norm1(self.conv1(x)))  # (B, channels, H, W)
+        x = self.relu(self.norm2(self.conv2(x)))  # (B, channels, H, W)
+        return self.norm3(self.conv3(x))  # (B, 4 * channels, H, W)
+
+    @property
+    def last_norm(self) -> nn.Module:
+        """See ``ResidualBlock``."""
+        return self.norm3
+
+    def conv_norm_pairs(self) -> tuple[tuple[str, str], ...]:
+        """See ``ResidualBlock``."""
+        return ('conv1', self.norm1_name), ('conv2', self.norm2_name), ('conv3', self.norm3_name)
+
+
+BLOCKS: Mapping[BlockName, type[ResidualBlock]] = MappingProxyType({'BASIC': BasicBlock, 'BOTTLENECK': Bottleneck})
+"""Residual blocks by the names that architectures use."""
 
 
 def residual_layer(
     block: BlockName, in_channels: int, channels: int, depth: int, layers: LayerFactory, *, with_cp: bool = False
 ) -> nn.Sequential:
     """``depth`` residual blocks in a row, from ``in_channels`` to ``channels * EXPANSION[block]``."""
-    out_channels = channels * EXPANSION[block]
-    blocks = []
-    for c_in in (in_channels,) + (out_channels,) * (depth - 1):
-        kernels: tuple[tuple[int, int, int], ...]
-        if block == 'BASIC':
-            kernels = ((c_in, channels, 3), (channels, out_channels, 3))
-        else:
-            kernels = ((c_in, channels, 1), (channels, channels, 3), (channels, out_channels, 1))
-        blocks.append(ResidualBlock(c_in, out_channels, kernels, layers, with_cp=with_cp))
-    return nn.Sequential(*blocks)
+    inputs = (in_channels,) + (channels * EXPANSION[block],) * (depth - 1)
+    return nn.Sequential(*(BLOCKS[block](c_in, channels, layers, with_cp=with_cp) for c_in in inputs))
+
+
+def recomputes(module: nn.Module, x: Tensor) -> bool:
+    """Whether a module with ``with_cp`` recomputes its operations in the backward pass of this input.
+
+    Not while ``torch.fx`` traces it: a graph holds the operations themselves.
+    """
+    return bool(module.with_cp) and not isinstance(x, torch.fx.Proxy) and x.requires_grad
+
+
+def _shortcut(in_channels: int, out_channels: int, layers: LayerFactory) -> nn.Sequential | None:
+    """``None`` where the input is added as it is."""
+    return None if in_channels == out_channels else layers.conv_norm(in_channels, out_channels, 1)

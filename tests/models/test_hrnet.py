@@ -49,8 +49,8 @@ def test_every_published_arch_runs(name):
         assert tuple(f.shape[1] for f in model(image((1, 3, 32, 32)))) == ARCHS[name].channels
 
 
-def test_arch_by_value_name_and_extra_is_one_arch():
-    assert HRNet(TINY).arch == HRNet(extra_of(TINY)).arch == HRNet(extra=extra_of(TINY)).arch == TINY
+def test_arch_by_value_and_by_dictionary_is_one_arch():
+    assert HRNet(TINY).arch == HRNet(extra_of(TINY)).arch == TINY
     assert HRNet('w18_small_v1').arch == ARCHS['w18_small_v1']
 
 
@@ -201,7 +201,6 @@ def test_mode_switches_return_the_model_and_it_copies():
     ('options', 'message'),
     [
         (dict(arch='w17'), r"`arch` \('w17'\)"),
-        (dict(extra=extra_of(TINY)), r'`arch` .* and `extra` both name an architecture'),
         (dict(frozen_stages=5), r'`frozen_stages` \(5\) must be -1 .* 4'),
         (dict(frozen_stages=-2), r'`frozen_stages` \(-2\)'),
         (dict(upsample='cubic'), r"`upsample` \('cubic'\) must be 'nearest' or 'bilinear'"),
@@ -214,6 +213,11 @@ def test_mode_switches_return_the_model_and_it_copies():
 def test_refused_arguments(options, message):
     with pytest.raises(ValueError, match=message):
         HRNet(**{'arch': TINY, **options})
+
+
+def test_an_architecture_has_one_argument():
+    with pytest.raises(TypeError, match='extra'):
+        HRNet('w32', extra=extra_of(TINY))
 
 
 @pytest.mark.parametrize('shape', [(3, 64, 64), (1, 4, 64, 64), (1, 3, 31, 64), (1, 3, 64, 16)], ids=str)

@@ -16,10 +16,8 @@ from mmengine.runner import Runner
 from torch import nn
 
 import hrnet_plugins.registry  # noqa: F401
-from hrnet_plugins.hooks import SyncBNFallbackHook
-from hrnet_plugins.models import AnyDeviceDDP
 from hrnet_plugins.recipes import recipes
-from hrnet_plugins.runner import GlooRunner
+from hrnet_plugins.training import AnyDeviceDDP, GlooRunner, SyncBNFallbackHook
 from tests.helpers.processes import free_port
 
 WORDS = 'train as plain batch norm'
@@ -139,7 +137,7 @@ def by_hand():
 )
 def test_says_nothing_elsewhere(norm, device, told, monkeypatch):
     lines = []
-    monkeypatch.setattr('hrnet_plugins.hooks.sync_bn_fallback.print_log', lambda line, **_: lines.append(line))
+    monkeypatch.setattr('hrnet_plugins.training.sync_bn_fallback.print_log', lambda line, **_: lines.append(line))
     runner = SimpleNamespace(model=norm(4, device=device), logger='current', world_size=1)
     SyncBNFallbackHook().before_train(runner)
     assert [WORDS in line for line in lines] == [True] * told

@@ -11,7 +11,7 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.dataset import Compose
 from mmengine.registry import TRANSFORMS, init_default_scope
 
-from hrnet_plugins.transforms import RandomResizeCrop
+from hrnet_plugins.det import RandomResizeCrop
 
 SMALL = dict(scales=[(140, 60), (140, 80), (140, 100)], crop=(120, 80), jitter=(1, 3))
 PLACEMENT = 1.5

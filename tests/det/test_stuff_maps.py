@@ -11,7 +11,7 @@ from mmdet.registry import DATASETS
 from mmengine.registry import init_default_scope
 
 import hrnet_plugins.io  # noqa: F401
-from hrnet_plugins.hooks import StuffMapsHook
+from hrnet_plugins.det import StuffMapsHook
 
 NAMES = ['a.jpg', 'b.jpg', 'c.jpg']
 SEG = 'stuffthingmaps/train2017/'

@@ -8,7 +8,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
-from hrnet_plugins.models import BatchOrientedPad
+from hrnet_plugins.det import BatchOrientedPad
 
 NORMALISE = dict(mean=[100.0, 110.0, 120.0], std=[50.0, 60.0, 70.0], bgr_to_rgb=True)
 
