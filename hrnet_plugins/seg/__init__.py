@@ -9,26 +9,25 @@ from hrnet_plugins.seg.datasets import (
     PascalContext59Dataset,
     PascalContext60Dataset,
 )
-from hrnet_plugins.seg.fusion import FusedTest
 from hrnet_plugins.seg.heads import HRNetV2Head, OCRHead
 from hrnet_plugins.seg.losses import CrossEntropy, OhemCrossEntropy
 from hrnet_plugins.seg.metrics import LabelFiles, PublishedIoU
-from hrnet_plugins.seg.segmentors import AveragedTest, HRNetSegmentor, OCRSegmentor
+from hrnet_plugins.seg.multi_scale_test import MultiScaleTest
+from hrnet_plugins.seg.segmentors import HRNetSegmentor, OCRSegmentor, TTAModel
 from hrnet_plugins.seg.transforms import LoadLabels, PadToMultiple
 
 __all__ = [
     'ADE20KDataset',
-    'AveragedTest',
     'COCOStuff10kDataset',
     'CityscapesDataset',
     'CrossEntropy',
     'FolderDataset',
-    'FusedTest',
     'HRNetSegmentor',
     'HRNetV2Head',
     'LIPDataset',
     'LabelFiles',
     'LoadLabels',
+    'MultiScaleTest',
     'OCRHead',
     'OCRSegmentor',
     'OhemCrossEntropy',
@@ -36,4 +35,5 @@ __all__ = [
     'PascalContext59Dataset',
     'PascalContext60Dataset',
     'PublishedIoU',
+    'TTAModel',
 ]

@@ -13,28 +13,28 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
 from hrnet_plugins.registry import MODELS
-from hrnet_plugins.seg.fusion import FusedTest
 from hrnet_plugins.seg.heads import resize_logits
+from hrnet_plugins.seg.multi_scale_test import MultiScaleTest
 
 
-class _FusedTestMixin:
+class _MultiScaleTestMixin:
     """Adds ``test_cfg=dict(mode='fused', ...)``, the published test procedure, to a segmentor of mmseg's.
 
-    The other keys are the arguments of ``FusedTest``; mmseg's modes ``'whole'`` and ``'slide'`` stay. The result's
+    The other keys are the arguments of ``MultiScaleTest``; mmseg's modes ``'whole'`` and ``'slide'`` stay. The result's
     ``seg_logits`` are then the logarithms of the fused scores, so that their softmax is the fused probability.
     """
 
     test_cfg: Any
     align_corners: bool
 
-    def _settings(self) -> FusedTest | None:
+    def _settings(self) -> MultiScaleTest | None:
         cfg = dict(self.test_cfg or {})
         if cfg.pop('mode', 'whole') != 'fused':
             return None
         try:
-            return FusedTest(**cfg)
+            return MultiScaleTest(**cfg)
         except TypeError as error:
-            names = ', '.join(field.name for field in fields(FusedTest))
+            names = ', '.join(field.name for field in fields(MultiScaleTest))
             raise ValueError(f"`test_cfg` ({cfg}) with mode='fused' takes {names}: {error}") from None
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict[str, Any]]) -> Tensor:
@@ -46,7 +46,7 @@ class _FusedTestMixin:
         def logits(x: Tensor) -> Tensor:
             return resize_logits(self._forward(x), x.shape[2:], align_corners=self.align_corners)  # type: ignore[attr-defined]
 
-        return settings.scores(logits, inputs, black=self._black(inputs), align_corners=self.align_corners)
+        return settings.scores(logits, inputs, pad_value=self._black_pixel(inputs), align_corners=self.align_corners)
 
     def postprocess_result(self, seg_logits: Tensor, data_samples: Any = None) -> Any:
         """Crop the padding, resize to the original size, take the best class."""
@@ -57,7 +57,7 @@ class _FusedTestMixin:
                 sample.seg_logits.data = scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
         return results
 
-    def _black(self, inputs: Tensor) -> Tensor:
+    def _black_pixel(self, inputs: Tensor) -> Tensor:
         """What a black pixel is after normalisation, (3,)."""
         preprocessor = self.data_preprocessor  # type: ignore[attr-defined]
         mean = getattr(preprocessor, 'mean', None)
@@ -65,7 +65,7 @@ class _FusedTestMixin:
 
 
 @MODELS.register_module()
-class HRNetSegmentor(_FusedTestMixin, EncoderDecoder):
+class HRNetSegmentor(_MultiScaleTestMixin, EncoderDecoder):
     """mmseg's ``EncoderDecoder`` with the published test procedure, ``test_cfg=dict(mode='fused', ...)``.
 
     Raises:
@@ -78,7 +78,7 @@ class HRNetSegmentor(_FusedTestMixin, EncoderDecoder):
 
 
 @MODELS.register_module()
-class OCRSegmentor(_FusedTestMixin, CascadeEncoderDecoder):
+class OCRSegmentor(_MultiScaleTestMixin, CascadeEncoderDecoder):
     """HRNet + OCR: ``HRNetV2Head``, whose segmentation gives the regions, and ``OCRHead``.
 
     Against mmseg's ``CascadeEncoderDecoder`` the branches are concatenated once for both heads, and the first
@@ -137,8 +137,8 @@ class OCRSegmentor(_FusedTestMixin, CascadeEncoderDecoder):
         }
 
 
-@MODELS.register_module()
-class AveragedTest(SegTTAModel):
+@MODELS.register_module(name='AveragedTest')  # the name that configs have
+class TTAModel(SegTTAModel):
     """mmseg's own test-time augmentation, ``--tta``, around a model whose ``test_cfg`` has ``mode='fused'``.
 
     The augmentations are those of ``tta_pipeline``; the softmax of each is averaged, the logits of overlapping

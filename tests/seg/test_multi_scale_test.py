@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 
-from hrnet_plugins.seg.fusion import FusedTest
-from hrnet_plugins.seg.segmentors import AveragedTest
+from hrnet_plugins.seg.multi_scale_test import MultiScaleTest
+from hrnet_plugins.seg.segmentors import TTAModel
 from tests.helpers import segmentation as models
 from tests.helpers.networks import assert_equal, fill, image
 
@@ -100,7 +100,7 @@ def test_scores_are_the_published_ones(model, name, size, flip):
     settings = {**SETTINGS[name], 'flip': flip or SETTINGS[name].get('flip', False)}
     x = image((1, 3, *size))
     with torch.inference_mode():
-        found = FusedTest(**settings).scores(lambda x: logits(model, x), x, black=BLACK, align_corners=True)
+        found = MultiScaleTest(**settings).scores(lambda x: logits(model, x), x, pad_value=BLACK, align_corners=True)
     assert_equal(found, as_published(model, x, **settings))
 
 
@@ -112,13 +112,13 @@ def test_segmentor_tests_as_published():
     with torch.inference_mode():
         (result,) = model.predict(x, [sample])
         preprocessor = model.data_preprocessor
-        assert_equal(model._black(x), (torch.zeros(3) - preprocessor.mean.flatten()) / preprocessor.std.flatten())
+        assert_equal(model._black_pixel(x), (torch.zeros(3) - preprocessor.mean.flatten()) / preprocessor.std.flatten())
 
         def own(x):
             return F.interpolate(model(x, mode='tensor'), size=x.shape[2:], mode='bilinear', align_corners=False)
 
-        settings = FusedTest(**SETTINGS['windows'])
-        scores = settings.scores(own, x, black=model._black(x), align_corners=False)[:, :, :40, :80]
+        settings = MultiScaleTest(**SETTINGS['windows'])
+        scores = settings.scores(own, x, pad_value=model._black_pixel(x), align_corners=False)[:, :, :40, :80]
         scores = F.interpolate(scores, size=(50, 94), mode='bilinear', align_corners=False)[0]
     assert_equal(result.seg_logits.data, scores.log())
     assert torch.equal(result.pred_sem_seg.data[0], scores.argmax(0))
@@ -144,7 +144,7 @@ def test_mmsegs_own_fusion_is_an_option(windows, mode):
     cfg.decode_head.update(in_channels=models.TINY.channels, num_classes=3)
     cfg.data_preprocessor = dict(type='SegDataPreProcessor', size_divisor=1)  # images as they are
     cfg.test_cfg = dict(mode='fused', base_size=64, crop_size=(48, 48), windows=windows)
-    wrapper = AveragedTest(models.build_in('mmseg', cfg))
+    wrapper = TTAModel(models.build_in('mmseg', cfg))
     fill(wrapper.module)
     x = image((1, 3, 64, 64))
     with torch.no_grad():  # no class shall win everywhere
@@ -176,4 +176,4 @@ def test_mmsegs_own_fusion_is_an_option(windows, mode):
 )
 def test_errors_name_the_argument(change, message):
     with pytest.raises(ValueError, match=message):
-        FusedTest(**{**SETTINGS['windows'], **change})
+        MultiScaleTest(**{**SETTINGS['windows'], **change})

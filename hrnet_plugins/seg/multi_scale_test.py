@@ -1,4 +1,4 @@
-"""The published test procedure: scales, windows and flips fused as sums of ``exp(logits)``.
+"""The published multi-scale test: scores of scales, windows and flips are added up as sums of ``exp(logits)``.
 
 Source: ``multi_scale_inference`` of HRNet-Semantic-Segmentation, ``lib/datasets/base_dataset.py`` and
 ``cityscapes.py``. Shape legend: B batch, K classes, H x W size of the image, h x w of a rescaled one.
@@ -21,7 +21,7 @@ Predict = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class FusedTest:
+class MultiScaleTest:
     """Settings of the published test procedure, and the procedure.
 
     Args:
@@ -69,13 +69,13 @@ class FusedTest:
             return ConfigDict(mode='whole')
         return ConfigDict(mode='slide', crop_size=self.crop_size, stride=self.stride)
 
-    def scores(self, predict: Predict, images: Tensor, *, black: Tensor, align_corners: bool) -> Tensor:
+    def scores(self, predict: Predict, images: Tensor, *, pad_value: Tensor, align_corners: bool) -> Tensor:
         """Fuse the predictions for a batch.
 
         Args:
             predict: The model, from images to logits of their size.
             images: Normalised (B, 3, H, W).
-            black: A black pixel after normalisation, (3,).
+            pad_value: What padded pixels hold, (3,): a black pixel after normalisation.
             align_corners: Of the bilinear resizing of scores.
 
         Returns:
@@ -84,29 +84,29 @@ class FusedTest:
         size = images.shape[2:]
         total: Tensor | None = None
         for scale in self.scales:
-            scores = self._at_scale(predict, _rescale(images, int(self.base_size * scale + 0.5)), scale, black)
+            scores = self._at_scale(predict, _rescale(images, int(self.base_size * scale + 0.5)), scale, pad_value)
             if scores.shape[2:] != size:
                 scores = F.interpolate(scores, size=size, mode='bilinear', align_corners=align_corners)
             total = scores if total is None else total + scores
         assert total is not None
         return total
 
-    def _at_scale(self, predict: Predict, images: Tensor, scale: float, black: Tensor) -> Tensor:
+    def _at_scale(self, predict: Predict, images: Tensor, scale: float, pad_value: Tensor) -> Tensor:
         height, width = images.shape[2:]
         if self.windows == 'shifted':
-            return self._exp(predict, images) if scale <= 1 else self._slide(predict, images, black)
+            return self._exp(predict, images) if scale <= 1 else self._slide(predict, images, pad_value)
         if min(height, width) < min(self.crop_size) or max(height, width) <= min(self.crop_size):
-            images = _pad(images, self.crop_size, black)
-        return self._slide(predict, images, black)[:, :, :height, :width]
+            images = _pad(images, self.crop_size, pad_value)
+        return self._slide(predict, images, pad_value)[:, :, :height, :width]
 
-    def _slide(self, predict: Predict, images: Tensor, black: Tensor) -> Tensor:
+    def _slide(self, predict: Predict, images: Tensor, pad_value: Tensor) -> Tensor:
         """The mean of the scores of all windows over a pixel, (B, K, h, w)."""
         total: Tensor | None = None
         count = images.new_zeros(images.shape[2:])
         for rows, columns in product(*map(self._spans, (0, 1), images.shape[2:])):
             window = images[:, :, rows, columns]
             if self.windows == 'padded':
-                window = _pad(window, self.crop_size, black)
+                window = _pad(window, self.crop_size, pad_value)
             scores = self._exp(predict, window)
             if total is None:
                 total = scores.new_zeros(*scores.shape[:2], *images.shape[2:])
@@ -148,11 +148,11 @@ def _rescale(images: Tensor, long_side: int) -> Tensor:
     return F.interpolate(images, size=size, mode='bilinear', align_corners=False)
 
 
-def _pad(images: Tensor, size: Sequence[int], black: Tensor) -> Tensor:
+def _pad(images: Tensor, size: Sequence[int], pad_value: Tensor) -> Tensor:
     """To at least ``size``, below and to the right, with black."""
     height, width = (max(side, least) for side, least in zip(images.shape[2:], size))
     if (height, width) == images.shape[2:]:
         return images
-    padded = black.to(images).view(1, -1, 1, 1).repeat(images.shape[0], 1, height, width)
+    padded = pad_value.to(images).view(1, -1, 1, 1).repeat(images.shape[0], 1, height, width)
     padded[:, :, : images.shape[2], : images.shape[3]] = images
     return padded
