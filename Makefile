@@ -21,7 +21,7 @@ test: setup
 	OMP_NUM_THREADS=1 python -m pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)
 
 lint: setup
-	ruff check . && ruff format --check . && mypy
+	ruff check . && ruff format --check . && mypy && lint-imports
 
 readme: setup
 	python -m tools.recipe_tables

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+    from mmengine.config import Config
 
 MIM_ROOT = Path(__file__).parent / '.mim'
 """Where mim looks for a package's configs, tools and model index; links into the checkout when installed editable."""
@@ -55,19 +56,36 @@ def framework_of(path: Path) -> str:
     """
     from mmengine.config import Config  # noqa: PLC0415, mmengine is slow to import and `list` has no need of it
 
-    scope = Config.fromfile(path).get('default_scope')
+    return _framework(Config.fromfile(path))
+
+
+def _framework(config: Config) -> str:
+    scope = config.get('default_scope')
     if scope not in _DISTRIBUTIONS:
-        raise ValueError(f'`default_scope` ({scope}) of {path} must be one of {", ".join(_DISTRIBUTIONS)}')
+        known = ', '.join(_DISTRIBUTIONS)
+        raise ValueError(f'`default_scope` ({scope}) of {config.filename} must be one of {known}')
     return scope
 
 
 def model_of(path: Path) -> torch.nn.Module:
-    """Build the model of a config, without pretrained weights."""
+    """Build the model of a config file, without pretrained weights."""
     from mmengine.config import Config  # noqa: PLC0415, mmengine is slow to import and `list` has no need of it
-    from mmengine.registry import MODELS, DefaultScope  # noqa: PLC0415
 
-    with DefaultScope.overwrite_default_scope(framework_of(path)):
-        return MODELS.build(Config.fromfile(path).model)
+    return build_model(Config.fromfile(path))
+
+
+def build_model(config: Config) -> torch.nn.Module:
+    """Build the model of a config, without pretrained weights.
+
+    Raises:
+        ValueError: If its ``default_scope`` is none of mmdet, mmseg and mmpretrain, or that is not installed.
+    """
+    from mmengine.registry import MODELS, DefaultScope  # noqa: PLC0415, mmengine is slow to import
+
+    scope = _framework(config)
+    distribution_of(scope)
+    with DefaultScope.overwrite_default_scope(scope):
+        return MODELS.build(config.model)
 
 
 def distribution_of(framework: str) -> str:
