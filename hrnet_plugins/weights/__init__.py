@@ -3,8 +3,8 @@
 Reading and writing need torch only; converting compares with our backbone, which needs mmcv.
 """
 
+from hrnet_plugins.state_dicts import check_against
 from hrnet_plugins.weights.arch import arch_of
-from hrnet_plugins.weights.check import check_against
 from hrnet_plugins.weights.convert import convert, recognise
 from hrnet_plugins.weights.formats import FORMATS
 from hrnet_plugins.weights.loading import load_state_dict, save

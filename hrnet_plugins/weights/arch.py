@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 
 import torch
-from torch import Tensor
 
 from hrnet_plugins.archs import BlockName, HRNetArch, Stage
-from hrnet_plugins.weights.templates import State
+from hrnet_plugins.state_dicts import State
 
 _ANCHOR = re.compile(r'(.*?)stage2\.\d+\.branches\.\d+\.\d+\..+')
 
@@ -104,16 +102,3 @@ def _empty_neck(in_channels: tuple[int, ...], out_channels: int, mid_channels: t
 
     with torch.device('meta'):
         return dict(HRFuseScales(in_channels, out_channels, mid_channels=mid_channels).state_dict())
-
-
-def shape_problems(found: State, expected: State, name: Callable[[str], str] = str) -> list[str]:
-    """One line for each entry that has another shape than expected."""
-    return [
-        f'{name(key)}: expected {_shape(expected[key])}, found {_shape(value)}'
-        for key, value in found.items()
-        if key in expected and value.shape != expected[key].shape
-    ]
-
-
-def _shape(tensor: Tensor) -> str:
-    return f'({", ".join(map(str, tensor.shape))})'

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 import torch
 
-from hrnet_plugins.weights.arch import arch_of, expected_parts, shape_problems
+from hrnet_plugins.state_dicts import State, is_counter, shape_problems
+from hrnet_plugins.weights.arch import arch_of, expected_parts
 from hrnet_plugins.weights.formats import FORMATS
 from hrnet_plugins.weights.report import Report
-from hrnet_plugins.weights.templates import Format, State
-from hrnet_plugins.weights.values import batch_norms, is_counter
+from hrnet_plugins.weights.templates import Format
+from hrnet_plugins.weights.values import batch_norms
 
 CANONICAL = 'openmmlab'
 _PREFIXES = ('module.', 'model.')  # of DataParallel, and of the official segmentation code's FullModel

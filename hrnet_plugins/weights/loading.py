@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hrnet_plugins.state_dicts import State
 from hrnet_plugins.weights.pickles import foreign_globals, pickle_globals, read_arrays
-from hrnet_plugins.weights.templates import State
 
 _ZIP = b'PK\x03\x04'
 _LEGACY_TORCH = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hrnet_plugins.weights.templates import State
+from hrnet_plugins.state_dicts import State
 
 _TORCH_PICKLES = 5
 """A file that PyTorch wrote before 1.6 starts with this many."""

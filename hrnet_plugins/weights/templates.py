@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 
-from torch import Tensor
+from hrnet_plugins.state_dicts import State
 
-State = dict[str, Tensor]
 Bindings = Mapping[str, int | str]
 
 _INDEX = re.compile(r'\{(?:(\d+)\*)?(\w+)(?:\+(\d+))?\}')

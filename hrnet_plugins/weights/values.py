@@ -11,15 +11,11 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from hrnet_plugins.weights.templates import Change, State
+from hrnet_plugins.state_dicts import State
+from hrnet_plugins.weights.templates import Change
 
 ABN_EPS = 1e-5
 """What InPlaceABN adds to the absolute weight (``sync_bn/inplace_abn``)."""
-
-
-def is_counter(key: str) -> bool:
-    """Whether it is a batch norm's count of batches, which no output depends on and older files lack."""
-    return key.endswith('num_batches_tracked')
 
 
 def batch_norms(state: State) -> list[str]:
