@@ -68,8 +68,14 @@ def test_strangers_files_stay_refused(tmp_path, what):
 def test_the_log_names_the_backend(monkeypatch, caplog):
     import hrnet_plugins.registry  # noqa: F401, PLC0415, it registers the names
 
-    monkeypatch.setattr('hrnet_plugins.weights.resolver.load', lambda name: {'a': torch.ones(1)})
+    monkeypatch.setattr('hrnet_plugins.weights.hub.load', lambda name: {'a': torch.ones(1)})
     with caplog.at_level(logging.INFO):
         loaded = CheckpointLoader.load_checkpoint('hrnet://w32', logger=logging.getLogger('test'))
     assert loaded == dict(state_dict={'a': torch.ones(1)})
     assert 'Loads checkpoint by hrnet backend from path: hrnet://w32' in caplog.text
+
+
+def test_registering_does_not_import_what_converts():
+    code = 'import sys, hrnet_plugins.registry; print("hrnet_plugins.weights.hub" in sys.modules)'
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout == 'False\n'

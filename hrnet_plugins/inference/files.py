@@ -18,7 +18,8 @@ from hrnet_plugins.inference.parts import Part, exportable_part
 from hrnet_plugins.inference.recorded import Run, capture
 from hrnet_plugins.recipes import model_of, recipe_path
 from hrnet_plugins.weights import check_against, convert, load_state_dict
-from hrnet_plugins.weights.resolver import SCHEME, load
+from hrnet_plugins.weights.catalog import SCHEME
+from hrnet_plugins.weights.hub import load
 
 TOLERANCE = 1e-4
 """Greatest difference from PyTorch, as a part of the greatest output."""

@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+SCHEME = 'hrnet://'
+"""What a weight's name begins with where a path or an address could stand as well."""
+
 _CLS = 'https://github.com/HRNet/HRNet-Image-Classification'
 _SEG = 'https://github.com/HRNet/HRNet-Semantic-Segmentation'
 _MMDET = 'https://github.com/open-mmlab/mmdetection'

@@ -17,7 +17,7 @@ from mmengine.registry import MODELS
 from safetensors import SafetensorError
 
 from hrnet_plugins.models import HRNet
-from hrnet_plugins.weights import catalog, download, resolver
+from hrnet_plugins.weights import catalog, download, hub
 from tests.helpers.networks import TINY, extra_of, fill
 from tests.helpers.processes import environment
 
@@ -79,8 +79,8 @@ def server(payload):
 @pytest.fixture
 def named(server, payload, monkeypatch, tmp_path):
     """Make ``hrnet://tiny`` come from the given faults in turn; cache and folder are the test's own."""
-    monkeypatch.setenv(resolver.CACHE_VARIABLE, str(tmp_path / 'cache'))
-    monkeypatch.delenv(resolver.FOLDER_VARIABLE, raising=False)
+    monkeypatch.setenv(hub.CACHE_VARIABLE, str(tmp_path / 'cache'))
+    monkeypatch.delenv(hub.FOLDER_VARIABLE, raising=False)
     monkeypatch.setattr(download.download, '__kwdefaults__', {'sha256': '', 'timeout': 1.0})
     digits = hashlib.sha256(payload).hexdigest()[:8]
 
@@ -88,7 +88,7 @@ def named(server, payload, monkeypatch, tmp_path):
         urls = (f'http://127.0.0.1:{server.server_port}/{fault}/tiny.pth' for fault in faults)
         sources = tuple(catalog.Source(url, '' if '/page/' in url else digits) for url in urls)
         weight = catalog.Weight(part, sources, 'none', 'https://example.org/tiny')
-        monkeypatch.setattr(resolver, 'CATALOG', {'tiny': weight})
+        monkeypatch.setattr(hub, 'CATALOG', {'tiny': weight})
         return sources
 
     return name
@@ -101,10 +101,10 @@ def leftovers(tmp_path):
 
 def test_fetched_converted_and_cached(named, server, tmp_path):
     named('good')
-    state = resolver.load('hrnet://tiny')
+    state = hub.load('hrnet://tiny')
     HRNet(TINY).load_state_dict(state)
     assert leftovers(tmp_path) == {'tiny.safetensors'}
-    again = resolver.load('tiny')
+    again = hub.load('tiny')
     assert server.asked == ['/good/tiny.pth'], 'the second time it comes from the cache'
     assert all(torch.equal(again[key], value) for key, value in state.items())
 
@@ -123,7 +123,7 @@ FAULTS = {
 def test_a_bad_mirror_costs_seconds_and_the_next_is_tried(named, server, fault, tmp_path):
     named(fault, 'good')
     started = time.monotonic()
-    HRNet(TINY).load_state_dict(resolver.load('tiny'))
+    HRNet(TINY).load_state_dict(hub.load('tiny'))
     assert time.monotonic() - started < 6
     assert server.asked == [f'/{fault}/tiny.pth', '/good/tiny.pth']
     assert leftovers(tmp_path) == {'tiny.safetensors'}
@@ -132,12 +132,12 @@ def test_a_bad_mirror_costs_seconds_and_the_next_is_tried(named, server, fault, 
 def test_when_all_fail_each_reason_and_the_way_out_are_told(named, tmp_path):
     named(*FAULTS)
     with pytest.raises(FileNotFoundError) as caught:
-        resolver.load('tiny')
+        hub.load('tiny')
     message = str(caught.value)
     for fault, reason in FAULTS.items():
         (line,) = (line for line in message.splitlines() if f'/{fault}/' in line and line.startswith('  http'))
         assert re.search(reason, line)
-    assert f'tiny.pth, and set {resolver.FOLDER_VARIABLE}' in message
+    assert f'tiny.pth, and set {hub.FOLDER_VARIABLE}' in message
     assert 'https://example.org/tiny' in message
     assert leftovers(tmp_path) == set()
 
@@ -145,33 +145,33 @@ def test_when_all_fail_each_reason_and_the_way_out_are_told(named, tmp_path):
 def test_unreachable_host(named, monkeypatch):
     sources = (catalog.Source('http://127.0.0.1:9/tiny.pth'),)
     weight = catalog.Weight('backbone', sources, 'none', 'nobody')
-    monkeypatch.setattr(resolver, 'CATALOG', {'tiny': weight})
+    monkeypatch.setattr(hub, 'CATALOG', {'tiny': weight})
     with pytest.raises(FileNotFoundError, match='Connection refused'):
-        resolver.load('tiny')
+        hub.load('tiny')
 
 
 @pytest.mark.parametrize('file', ['tiny.pth', 'theirs.pth'])
 def test_the_users_folder_comes_first(named, server, payload, monkeypatch, tmp_path, file):
     (source,) = named('good')
     weight = catalog.Weight('backbone', (catalog.Source(source.url.replace('tiny', 'theirs')),), 'none', 'nobody')
-    monkeypatch.setattr(resolver, 'CATALOG', {'tiny': weight})
+    monkeypatch.setattr(hub, 'CATALOG', {'tiny': weight})
     folder = tmp_path / 'mine'
     folder.mkdir()
     (folder / file).write_bytes(payload)
-    monkeypatch.setenv(resolver.FOLDER_VARIABLE, str(folder))
-    HRNet(TINY).load_state_dict(resolver.load('tiny'))
+    monkeypatch.setenv(hub.FOLDER_VARIABLE, str(folder))
+    HRNet(TINY).load_state_dict(hub.load('tiny'))
     assert server.asked == []
-    monkeypatch.setenv(resolver.FOLDER_VARIABLE, str(tmp_path / 'absent'))
-    with pytest.raises(ValueError, match=f'{resolver.FOLDER_VARIABLE} .* is not a folder'):
-        resolver.load('tiny')
+    monkeypatch.setenv(hub.FOLDER_VARIABLE, str(tmp_path / 'absent'))
+    with pytest.raises(ValueError, match=f'{hub.FOLDER_VARIABLE} .* is not a folder'):
+        hub.load('tiny')
 
 
 def test_a_damaged_cache_is_fetched_again(named, server, tmp_path):
     named('good')
-    resolver.load('tiny')
+    hub.load('tiny')
     cached = tmp_path / 'cache' / 'tiny.safetensors'
     cached.write_bytes(cached.read_bytes()[:500])
-    HRNet(TINY).load_state_dict(resolver.load('tiny'))
+    HRNet(TINY).load_state_dict(hub.load('tiny'))
     assert len(server.asked) == 2
 
 
@@ -180,7 +180,7 @@ def test_users_own_files_in_the_cache_stay(named, tmp_path):
     own = tmp_path / 'cache' / 'tiny.pth'  # the name that each source gives its file
     own.parent.mkdir()
     own.write_bytes(b'mine')
-    resolver.load('tiny')
+    hub.load('tiny')
     assert own.read_bytes() == b'mine'
     assert leftovers(tmp_path) == {'tiny.pth', 'tiny.safetensors'}
 
@@ -188,7 +188,7 @@ def test_users_own_files_in_the_cache_stay(named, tmp_path):
 def test_several_at_once_fetch_once(named, server):
     named('slow')
     with ThreadPoolExecutor(3) as pool:
-        states = list(pool.map(resolver.load, ['tiny'] * 3))
+        states = list(pool.map(hub.load, ['tiny'] * 3))
     assert server.asked == ['/slow/tiny.pth']
     for state in states:
         HRNet(TINY).load_state_dict(state)
@@ -205,9 +205,9 @@ def test_a_cache_that_takes_nothing_serves_the_process_only(named, server, case,
     elif case == 'lock':
         (tmp_path / 'cache' / 'tiny.lock').mkdir(parents=True)
     else:
-        monkeypatch.setattr(resolver, 'FileLock' if case == 'no locks' else 'save', fail)
+        monkeypatch.setattr(hub, 'FileLock' if case == 'no locks' else 'save', fail)
     for _ in range(2):
-        HRNet(TINY).load_state_dict(resolver.load('tiny'))
+        HRNet(TINY).load_state_dict(hub.load('tiny'))
     assert server.asked == ['/good/tiny.pth'] * 2
     assert caplog.text.count('tiny cannot be kept in the cache: ') == 2
     assert case == 'folder' or leftovers(tmp_path) == set()
@@ -219,19 +219,19 @@ def test_a_user_without_a_home(named, cache, monkeypatch, caplog, tmp_path):
         raise KeyError(uid)
 
     named('good')
-    for variable in ('HOME', 'XDG_CACHE_HOME', *(() if cache else (resolver.CACHE_VARIABLE,))):
+    for variable in ('HOME', 'XDG_CACHE_HOME', *(() if cache else (hub.CACHE_VARIABLE,))):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr('pwd.getpwuid', unknown)
     monkeypatch.chdir(tmp_path)
-    HRNet(TINY).load_state_dict(resolver.load('tiny'))
-    told = f'tiny cannot be kept in the cache: the user has no home: set {resolver.CACHE_VARIABLE} to a folder'
+    HRNet(TINY).load_state_dict(hub.load('tiny'))
+    told = f'tiny cannot be kept in the cache: the user has no home: set {hub.CACHE_VARIABLE} to a folder'
     assert (told in caplog.text) != cache
     assert os.listdir(tmp_path) == (['cache'] if cache else [])
 
 
 def test_unknown_name_names_the_nearest():
     with pytest.raises(ValueError, match=r'`name` \(w49\) is no known weight; did you mean .*w4'):
-        resolver.load('hrnet://w49')
+        hub.load('hrnet://w49')
 
 
 def test_config_says_the_name(named):
@@ -288,7 +288,7 @@ def test_a_dead_hub_costs_seconds_and_the_next_is_tried(named, fault, reason, mo
 
     (good,) = named('good')
     weight = catalog.Weight('backbone', (catalog.Source('hf://timm/tiny'), good), 'none', 'nobody')
-    monkeypatch.setattr(resolver, 'CATALOG', {'tiny': weight})
+    monkeypatch.setattr(hub, 'CATALOG', {'tiny': weight})
     with socket.create_server(('127.0.0.1', 0)) as dead:
         endpoint = f'http://127.0.0.1:{dead.getsockname()[1]}'
         if fault == 'refused':
@@ -299,7 +299,7 @@ def test_a_dead_hub_costs_seconds_and_the_next_is_tried(named, fault, reason, mo
             monkeypatch.setattr(f'huggingface_hub.constants.{name}', value)
         monkeypatch.setattr('huggingface_hub.hf_hub_download', minutes)
         started = time.monotonic()
-        HRNet(TINY).load_state_dict(resolver.load('tiny'))
+        HRNet(TINY).load_state_dict(hub.load('tiny'))
     assert time.monotonic() - started < 6
     assert re.search(f'hf://timm/tiny: {reason}', caplog.text)
 
@@ -340,14 +340,14 @@ for path, content in (('refs/main', b'c0ffee'), ('snapshots/c0ffee/model.safeten
     os.makedirs(os.path.dirname(path))
     with open(path, 'wb') as file:
         file.write(content)
-from hrnet_plugins.weights import catalog, resolver
+from hrnet_plugins.weights import catalog, hub
 source = lambda name: catalog.Weight('backbone', (catalog.Source(f'hf://timm/{{name}}'),), 'none', 'nobody')
-resolver.CATALOG = dict(tiny=source('tiny'), had=source('had'), gone=source('gone'))
-HRNet(TINY).load_state_dict(resolver.load('had'))
-HRNet(TINY).load_state_dict(resolver.load('tiny'))
+hub.CATALOG = dict(tiny=source('tiny'), had=source('had'), gone=source('gone'))
+HRNet(TINY).load_state_dict(hub.load('had'))
+HRNet(TINY).load_state_dict(hub.load('tiny'))
 assert os.listdir(os.path.dirname(theirs)) == ['models--timm--had'], 'what is converted is not kept twice'
 try:
-    resolver.load('gone')
+    hub.load('gone')
 except FileNotFoundError as error:
     assert 'hf://timm/gone: HTTP 404' in str(error), error
     print('all as expected')

@@ -1,4 +1,7 @@
-"""Read checkpoints without running anything that is in them, and write them whole or not at all."""
+"""Read the state dict in a checkpoint file safely, and write one completely or not at all.
+
+Reading is safe since no code that a file contains or refers to is ever run.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hrnet_plugins.safe_globals import allow_mmengine_checkpoints
 from hrnet_plugins.state_dicts import State
-from hrnet_plugins.weights.pickles import foreign_globals, pickle_globals, read_arrays
+from hrnet_plugins.weights.pickles import foreign_globals, read_arrays
+from hrnet_plugins.weights.safe_globals import unsafe_globals_in_legacy_checkpoint
 
 _ZIP = b'PK\x03\x04'
+"""First bytes of a zip archive, which PyTorch writes since 1.6."""
 _LEGACY_TORCH = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
-"""A pickle of the magic number that PyTorch before 1.6 starts a file with."""
+"""First bytes of a file of PyTorch before 1.6: a pickle of its magic number."""
 
 WRAPPERS = ('state_dict', 'model')
-"""Keys under which a checkpoint holds its state dict, beside optimizer and epoch: most programs', and
-maskrcnn-benchmark's."""
+"""Keys under which training programs store the state dict, beside the optimizer, the epoch and the like: the first is
+what most use, the second is maskrcnn-benchmark's."""
 
 
 def load_state_dict(path: str | os.PathLike[str]) -> State:
     """Read the state dict in a file: safetensors, PyTorch (old and new), or PaddleClas ``.pdparams``.
 
-    What the file is is read from its content, not its name. Optimizer, epoch and the like are left out. No code
-    that a file asks for ever runs.
+    The kind of file is recognised from its content, not from its name. The optimizer, the epoch and the like are left
+    out.
 
     Args:
         path: The file.
@@ -38,7 +44,8 @@ def load_state_dict(path: str | os.PathLike[str]) -> State:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is empty, cut off, no checkpoint, or asks for more than tensors: the message lists what.
+        ValueError: If it is empty, cut off, not a checkpoint, or asks for more than tensors. In the last case the
+            message lists what it asks for.
     """
     path = Path(path)
     if not path.is_file():
@@ -50,7 +57,7 @@ def load_state_dict(path: str | os.PathLike[str]) -> State:
     if start.startswith(_ZIP):
         content = _load_torch(path, torch.serialization.get_unsafe_globals_in_checkpoint)
     elif start.startswith(_LEGACY_TORCH[: len(start)]):
-        content = _load_torch(path, _foreign_to_torch)
+        content = _load_torch(path, unsafe_globals_in_legacy_checkpoint)
     elif start[8:9] == b'{':
         content = _load_safetensors(path)
     elif start.startswith(b'\x80'):
@@ -64,14 +71,14 @@ def load_state_dict(path: str | os.PathLike[str]) -> State:
 
 
 def save(state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
-    """Write a state dict, whole or not at all: to a temporary file beside ``path``, which is then renamed.
+    """Write a state dict completely or not at all: to a temporary file beside ``path``, which is then renamed.
 
     Args:
         state: Tensors by key.
-        path: The file; ``.safetensors`` or ``.pth`` says in which format.
+        path: The file. Its suffix chooses how it is written: ``.safetensors`` or ``.pth``.
 
     Raises:
-        ValueError: If the name ends in neither.
+        ValueError: If it has neither suffix.
         FileNotFoundError: If its folder does not exist.
     """
     path = Path(path)
@@ -79,43 +86,43 @@ def save(state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
         raise ValueError(f'`path` ({path}) must end in .safetensors or .pth, which says how to write it')
     if not path.parent.is_dir():
         raise FileNotFoundError(f'`path` ({path}) is in a folder that does not exist: make {path.parent}')
-    # Tensors of their own: safetensors refuses shared memory, and torch would write the whole of it.
-    owned = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+    # Copies: safetensors refuses tensors that share memory, and torch would write all of the memory behind a view.
+    copies = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
     handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         if path.suffix == '.pth':
-            torch.save(owned, temporary)
+            torch.save(copies, temporary)
         else:
-            _safetensors().save_file(owned, temporary)
+            _safetensors().save_file(copies, temporary)
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # as any new file: a temporary one is for its owner only
+        temporary.chmod(0o666 & ~umask)  # as for any new file; a temporary one is readable by its owner only
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _load_torch(path: Path, foreign: Callable[[Path], list[str]]) -> Any:
-    _allow_training_checkpoints()
+def _load_torch(path: Path, unsafe_globals: Callable[[Path], list[str]]) -> Any:
+    allow_mmengine_checkpoints()
     try:
-        names = sorted(foreign(path))
-    except Exception as error:  # a broken file breaks its readers in many ways
-        raise _broken(path, error) from None
+        names = sorted(unsafe_globals(path))
+    except Exception as error:  # a damaged file raises errors of many types
+        raise _damaged(path, error) from None
     if names:
         raise _refused(path, names)
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
-        raise _broken(path, error) from None
+        raise _damaged(path, error) from None
 
 
 def _load_arrays(path: Path) -> State:
     try:
         names = foreign_globals(path)
     except Exception as error:
-        raise _broken(path, error) from None
+        raise _damaged(path, error) from None
     if names:
         raise _refused(path, names)
     try:
@@ -123,7 +130,7 @@ def _load_arrays(path: Path) -> State:
     except pickle.UnpicklingError as error:
         raise ValueError(f'`path` ({path}) is no checkpoint: its pickle holds {error}') from None
     except Exception as error:
-        raise _broken(path, error) from None
+        raise _damaged(path, error) from None
 
 
 def _load_safetensors(path: Path) -> State:
@@ -131,7 +138,7 @@ def _load_safetensors(path: Path) -> State:
     try:
         return library.load_file(path)
     except Exception as error:
-        raise _broken(path, error) from None
+        raise _damaged(path, error) from None
 
 
 def _safetensors() -> Any:
@@ -142,35 +149,6 @@ def _safetensors() -> Any:
     return safetensors.torch
 
 
-def _allow_training_checkpoints() -> None:
-    """Where mmengine is installed, accept the plain data that its training checkpoints hold."""
-    try:
-        from hrnet_plugins.checkpoints import allow_mmengine_checkpoints  # noqa: PLC0415  (needs mmengine)
-    except ImportError:
-        return
-    allow_mmengine_checkpoints()
-
-
-_TORCH_SAFE = (
-    *('torch._utils._rebuild_', 'torch.Size', 'torch.device', 'torch.float', 'torch.int'),
-    *('collections.OrderedDict', 'collections.Counter', '_codecs.encode'),
-)
-"""Beginnings of names that PyTorch's safe loading accepts; it has the last word."""
-
-
-def _foreign_to_torch(path: Path) -> list[str]:
-    """What a file written before PyTorch 1.6 names beside tensors; the list for newer ones comes from PyTorch."""
-    allowed = {f'{f.__module__}.{f.__qualname__}' for f in torch.serialization.get_safe_globals() if callable(f)}
-    allowed |= {f[1] for f in torch.serialization.get_safe_globals() if isinstance(f, tuple)}
-    return [
-        name
-        for name in pickle_globals(path)
-        if name not in allowed
-        and not name.startswith(_TORCH_SAFE)
-        and not (name.startswith('torch.') and name.endswith('Storage'))
-    ]
-
-
 def _refused(path: Path, names: list[str]) -> ValueError:
     return ValueError(
         f'`path` ({path}) asks for {", ".join(names)}, which is more than tensors: it was refused, and nothing of it '
@@ -178,7 +156,7 @@ def _refused(path: Path, names: list[str]) -> ValueError:
     )
 
 
-def _broken(path: Path, error: Exception) -> ValueError:
+def _damaged(path: Path, error: Exception) -> ValueError:
     reason = str(error).strip().splitlines()
     return ValueError(
         f'`path` ({path}) is damaged, cut off or no checkpoint ({type(error).__name__}'
@@ -191,7 +169,7 @@ def _unwrapped(content: Any, path: Path) -> State:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not content:
-        raise ValueError(f'`path` ({path}) holds no state dict but {_what(content)}: name a checkpoint of a model')
+        raise ValueError(f'`path` ({path}) holds no state dict but {_type_of(content)}: name a checkpoint of a model')
     wrong = [str(key) for key, value in content.items() if not isinstance(key, str) or not isinstance(value, Tensor)]
     if wrong:
         raise ValueError(
@@ -201,5 +179,5 @@ def _unwrapped(content: Any, path: Path) -> State:
     return {key: value.detach() for key, value in content.items()}
 
 
-def _what(content: Any) -> str:
+def _type_of(content: Any) -> str:
     return 'an empty dict' if isinstance(content, Mapping) else f'a {type(content).__name__}'

@@ -1,4 +1,4 @@
-"""From a name such as ``hrnet://w32`` to a state dict, by way of the user's folder, the cache, or a mirror."""
+"""Load a published weight by its name, such as ``hrnet://w32``: from the user's folder, the cache, or a download."""
 
 from __future__ import annotations
 
@@ -7,38 +7,43 @@ import logging
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
-from torch import Tensor
 
-from hrnet_plugins.weights.catalog import CATALOG, Source, Weight
+from hrnet_plugins.state_dicts import State
+from hrnet_plugins.weights.catalog import CATALOG, SCHEME, Source, Weight
+from hrnet_plugins.weights.checkpoint_io import load_state_dict, save
 from hrnet_plugins.weights.convert import convert
 from hrnet_plugins.weights.download import DownloadError, download
-from hrnet_plugins.weights.loading import load_state_dict, save
 
-SCHEME = 'hrnet://'
 FOLDER_VARIABLE = 'HRNET_PLUGINS_WEIGHTS'
+"""Environment variable that names the user's folder of weights."""
 CACHE_VARIABLE = 'HRNET_PLUGINS_CACHE'
+"""Environment variable that names the cache."""
 _SUFFIXES = ('.safetensors', '.pth', '.pth.tar', '.pdparams')
 _BACKBONE = 'backbone.'
 
 log = logging.getLogger(__name__)
 
 
-def load(name: str) -> dict[str, Tensor]:
-    """The state dict of a named weight, in OpenMMLab's names.
+def load(name: str) -> State:
+    """The state dict of a named weight, with OpenMMLab's key names.
 
-    Looked for, in order: in the folder that ``HRNET_PLUGINS_WEIGHTS`` names, as ``NAME.pth`` (or another known
-    suffix) or under the name that a source gives it; in the cache; at each source of the catalog. What is fetched
-    is converted and cached, in ``HRNET_PLUGINS_CACHE`` or ``~/.cache/hrnet_plugins``, by one process at a time; where
-    that cannot be written to, it serves this process only.
+    It is looked for in this order:
+
+    1. In the folder that ``HRNET_PLUGINS_WEIGHTS`` names: as ``NAME.pth`` (or another known suffix), or under the
+       file name that a source of the catalog uses.
+    2. In the cache: ``HRNET_PLUGINS_CACHE``, or ``~/.cache/hrnet_plugins``.
+    3. At each source of the catalog. What is downloaded is converted and written to the cache, by one process at a
+       time. If the cache cannot be written to, a warning says so and only this process has the weight.
 
     Args:
         name: A name of ``CATALOG``, with or without ``hrnet://``.
 
     Raises:
-        ValueError: If the name is unknown, or a file of the user's folder is not what it should be.
-        FileNotFoundError: If no source has it, with the reason each of them gave.
+        ValueError: If the name is unknown, or a file in the user's folder is not a checkpoint of an HRNet.
+        FileNotFoundError: If no source has it. The message gives the reason for each.
     """
     name = name.removeprefix(SCHEME)
     if name not in CATALOG:
@@ -61,21 +66,47 @@ def load(name: str) -> dict[str, Tensor]:
         log.warning('%s cannot be kept in the cache: %s', name, error)
         return _fetch(name, weight, None)
     with lock:
-        state = _cached(cached)  # by the process that had the lock before
+        state = _cached(cached)  # by the process that held the lock before
         if state is None:
             state = _fetch(name, weight, cached.parent)
             try:
                 save(state, cached)
-            except Exception as error:  # of the disk, by whichever library writes
+            except Exception as error:  # an error of the disk, as the writing library raises it
                 log.warning('%s cannot be kept in the cache: %s', name, error)
     return state
 
 
-def cache_folder() -> Path:
-    """Where converted weights are kept; it may not be there yet.
+def load_from_hrnet(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Load a named weight as mmengine's checkpoint loader expects it: under the key ``state_dict``.
+
+    In a distributed run the first process downloads it, and the others then find it in the cache.
+
+    Args:
+        filename: The name, with ``hrnet://``.
+        map_location: The device of the tensors; ``None`` means the CPU.
 
     Raises:
-        OSError: If no variable names a folder and the user has no home, as in some containers.
+        ValueError: As ``load``.
+        FileNotFoundError: As ``load``.
+    """
+    from mmengine.dist import barrier, get_rank  # noqa: PLC0415  (the rest of this room works without mmengine)
+
+    if get_rank() != 0:
+        barrier()
+    try:
+        state = load(filename)
+    finally:
+        if get_rank() == 0:
+            barrier()
+    device = 'cpu' if map_location is None else map_location
+    return dict(state_dict={key: value.to(device) for key, value in state.items()})
+
+
+def cache_folder() -> Path:
+    """The folder in which converted weights are kept. It may not exist yet.
+
+    Raises:
+        OSError: If no environment variable names a folder and the user has no home, as in some containers.
     """
     named = os.environ.get(CACHE_VARIABLE)
     if named:
@@ -87,7 +118,7 @@ def cache_folder() -> Path:
     return Path(base) / 'hrnet_plugins'
 
 
-def _cached(path: Path) -> dict[str, Tensor] | None:
+def _cached(path: Path) -> State | None:
     if not path.exists():
         return None
     try:
@@ -98,6 +129,7 @@ def _cached(path: Path) -> dict[str, Tensor] | None:
 
 
 def _in_folder(name: str, weight: Weight) -> tuple[Path, Source | None] | None:
+    """The weight's file in the user's folder, and the source whose file name it has, if it has one's."""
     named = os.environ.get(FOLDER_VARIABLE)
     if not named:
         return None
@@ -109,8 +141,11 @@ def _in_folder(name: str, weight: Weight) -> tuple[Path, Source | None] | None:
     return next((pair for pair in candidates if pair[0].is_file()), None)
 
 
-def _fetch(name: str, weight: Weight, folder: Path | None) -> dict[str, Tensor]:
-    """The state dict from the first source that has it, by way of a temporary folder, in ``folder`` if given."""
+def _fetch(name: str, weight: Weight, folder: Path | None) -> State:
+    """The state dict from the first source that has it.
+
+    The download goes to a temporary folder inside ``folder``, or where temporary files go if that is ``None``.
+    """
     failures = []
     for source in weight.sources:
         with tempfile.TemporaryDirectory(dir=folder, prefix=f'{name}.') as place:
@@ -128,7 +163,7 @@ def _fetch(name: str, weight: Weight, folder: Path | None) -> dict[str, Tensor]:
     )
 
 
-def _converted(path: Path, weight: Weight, source: Source | None) -> dict[str, Tensor]:
+def _converted(path: Path, weight: Weight, source: Source | None) -> State:
     named = source.format if source is not None else ''
     state, _ = convert(load_state_dict(path), named or None)
     if weight.part == 'model':
