@@ -14,7 +14,7 @@ from filelock import FileLock
 from hrnet_plugins.state_dicts import State
 from hrnet_plugins.weights.catalog import CATALOG, SCHEME, Source, Weight
 from hrnet_plugins.weights.checkpoint_io import load_state_dict, save
-from hrnet_plugins.weights.convert import convert
+from hrnet_plugins.weights.conversion import convert
 from hrnet_plugins.weights.download import DownloadError, download
 
 FOLDER_VARIABLE = 'HRNET_PLUGINS_WEIGHTS'

@@ -13,7 +13,7 @@ import torch
 from hrnet_plugins import ARCHS, HRNetArch, Stage
 from hrnet_plugins.models import HRFuseScales, HRNet
 from hrnet_plugins.weights import FORMATS, arch_of, check_against, convert, recognise
-from hrnet_plugins.weights.templates import Template
+from hrnet_plugins.weights.formats.spec import Template
 from tests.helpers import frameworks
 from tests.helpers.networks import TINY, assert_equal, fill, filled, image, reference
 from tests.helpers.processes import ROOT

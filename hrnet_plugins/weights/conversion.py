@@ -8,11 +8,11 @@ from collections.abc import Iterable
 import torch
 
 from hrnet_plugins.state_dicts import State, is_counter, shape_problems
-from hrnet_plugins.weights.arch import arch_of, expected_parts
+from hrnet_plugins.weights.detect_arch import arch_of, expected_parts
 from hrnet_plugins.weights.formats import FORMATS
+from hrnet_plugins.weights.formats.spec import Format
+from hrnet_plugins.weights.formats.values import batch_norms
 from hrnet_plugins.weights.report import Report
-from hrnet_plugins.weights.templates import Format
-from hrnet_plugins.weights.values import batch_norms
 
 CANONICAL = 'openmmlab'
 _PREFIXES = ('module.', 'model.')  # of DataParallel, and of the official segmentation code's FullModel

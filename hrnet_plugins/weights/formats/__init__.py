@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from hrnet_plugins.weights.paddle import PADDLE_PARTS
-from hrnet_plugins.weights.tables import bottleneck, conv_norm, linear, same
-from hrnet_plugins.weights.templates import Format, Part, Row
-from hrnet_plugins.weights.values import ABS_GAMMA, BACKGROUND_LAST, FOLD_BIAS, SCALAR_SCALE, TRANSPOSE_LINEAR
+from hrnet_plugins.weights.formats.paddle import PADDLE_PARTS
+from hrnet_plugins.weights.formats.rows import bottleneck, conv_norm, linear, same
+from hrnet_plugins.weights.formats.spec import Format, Part, Row
+from hrnet_plugins.weights.formats.values import ABS_GAMMA, BACKGROUND_LAST, FOLD_BIAS, SCALAR_SCALE, TRANSPOSE_LINEAR
 
 BACKBONE: tuple[str, ...] = (
     *('conv1', 'bn1', 'conv2', 'bn2', 'layer1'),

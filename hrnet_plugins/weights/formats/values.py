@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hrnet_plugins.state_dicts import State
-from hrnet_plugins.weights.templates import Change
+from hrnet_plugins.weights.formats.spec import Change
 
 ABN_EPS = 1e-5
 """What InPlaceABN adds to the absolute weight (``sync_bn/inplace_abn``)."""

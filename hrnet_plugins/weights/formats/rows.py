@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from hrnet_plugins.weights.templates import Row
+from hrnet_plugins.weights.formats.spec import Row
 
 NORM: Mapping[str, str] = MappingProxyType(
     {name: name for name in ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')}

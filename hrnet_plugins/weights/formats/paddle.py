@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hrnet_plugins.weights.tables import linear, norm
-from hrnet_plugins.weights.templates import Part, Row
+from hrnet_plugins.weights.formats.rows import linear, norm
+from hrnet_plugins.weights.formats.spec import Part, Row
 
 _NORM = dict(weight='weight', bias='bias', _mean='running_mean', _variance='running_var')
 
