@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -33,6 +33,11 @@ def shape_problems(found: State, expected: State, name: Callable[[str], str] = s
     ]
 
 
+def key_problems(keys: Mapping[str, Sequence[str]]) -> list[str]:
+    """One line for each title that has keys: how many, and which."""
+    return [f'{title} ({len(listed)}): {", ".join(listed)}' for title, listed in keys.items() if listed]
+
+
 def check_against(state: State, module: nn.Module) -> None:
     """Check that a state dict fits a model.
 
@@ -51,9 +56,7 @@ def check_against(state: State, module: nn.Module) -> None:
         problems.append(f'shapes that differ ({len(wrong)}): {"; ".join(wrong)}')
     unknown = [key for key in state if key not in expected]
     missing = [key for key in expected if key not in state and not is_counter(key)]
-    for title, keys in (('unknown keys', unknown), ('missing keys', missing)):
-        if keys:
-            problems.append(f'{title} ({len(keys)}): {", ".join(keys)}')
+    problems += key_problems({'unknown keys': unknown, 'missing keys': missing})
     if problems:
         name = type(module).__name__
         raise ValueError(f'`state` does not fit the {name}:\n' + '\n'.join(problems))

@@ -21,7 +21,7 @@ class Report:
         made_absolute: Batch norm weights replaced by their absolute value + 1e-5.
         dropped: Old keys left out on purpose.
         added: New keys that the target needs and the source does not have: zero biases.
-        notes: Decisions a reader should know of.
+        notes: Decisions that a reader should know about.
     """
 
     source: str
@@ -39,7 +39,7 @@ class Report:
         lines = [f'{self.source} -> {self.target}']
         if self.renamed:
             lines.append(f'renamed {len(self.renamed)}, to {_groups(self.renamed)}')
-        for word, keys in (
+        for title, keys in (
             ('folded into the batch norm', self.folded),
             ('reshaped', self.reshaped),
             ('reordered', self.reordered),
@@ -48,12 +48,13 @@ class Report:
             ('added as zeros', self.added),
         ):
             if keys:
-                lines.append(f'{word} {len(keys)}: {_some(keys)}')
+                lines.append(f'{title} {len(keys)}: {_some(keys)}')
         lines += [f'note: {note}' for note in self.notes]
         return '\n'.join(lines)
 
 
 _SHOWN = 6
+"""How many keys a line of the summary lists."""
 
 
 def _some(keys: Sequence[str]) -> str:
@@ -62,6 +63,6 @@ def _some(keys: Sequence[str]) -> str:
 
 
 def _groups(pairs: Sequence[tuple[str, str]]) -> str:
-    """New keys by the first part of their names."""
+    """The first parts of the new keys, and how many keys begin with each."""
     counts = Counter(new.split('.')[0] for _, new in pairs)
     return ', '.join(f'{name}.* ({count})' for name, count in counts.items())

@@ -1,7 +1,7 @@
-"""The names of PaddleClas checkpoints; ``pickles`` reads the files without Paddle.
+"""PaddleClas: ``HRNet_W*_C`` of ``ppcls/arch/backbone/legendary_models/hrnet.py``.
 
-Names as in PaddleClas ``ppcls/arch/backbone/legendary_models/hrnet.py`` (``HRNet_W*_C``; the ``SE_`` variants have
-squeeze-and-excitation layers that no HRNet here has, and are refused for their unknown keys).
+``weights.pickles`` reads the files without Paddle. The ``SE_HRNet`` variants are refused, since they have keys that are
+unknown here: those of their squeeze-and-excitation layers.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hrnet_plugins.weights.formats.rows import linear, norm
-from hrnet_plugins.weights.formats.spec import Part, Row
+from hrnet_plugins.weights.formats.spec import Component, Format, Row
+from hrnet_plugins.weights.formats.values import TRANSPOSE_LINEAR
 
 _NORM = dict(weight='weight', bias='bias', _mean='running_mean', _variance='running_var')
 
 
 def _layer(source: str, conv: str, batch_norm: str) -> tuple[Row, ...]:
-    """PaddleClas's ``ConvBNLayer``."""
+    """A convolution and its batch norm, PaddleClas's ``ConvBNLayer``."""
     return (Row(f'{source}._conv.weight', f'{conv}.weight'), *norm(f'{source}._batch_norm', batch_norm, _NORM))
 
 
@@ -33,7 +34,7 @@ def _downsample(source: str, target: str) -> tuple[Row, ...]:
 
 
 def _exchange(branches: int) -> Iterator[str]:
-    """Our names of a module's exchange, in the order in which PaddleClas numbers its layers."""
+    """Names of the fuse layers of a module in the order in which PaddleClas numbers them."""
     for i in range(branches):
         for j in range(branches):
             if j > i:
@@ -42,7 +43,7 @@ def _exchange(branches: int) -> Iterator[str]:
 
 
 def _stage(number: int) -> tuple[Row, ...]:
-    """Stage ``number``, which has that many branches."""
+    """Stage ``number``, which has ``number`` branches."""
     source, target = f'st{number}.stage_func_list.{{m{number}}}', f'stage{number}.{{m{number}}}'
     rows: list[Row] = []
     for branch in range(number):
@@ -52,8 +53,8 @@ def _stage(number: int) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-PADDLE_PARTS = (
-    Part(
+_COMPONENTS = (
+    Component(
         'backbone',
         (
             *_layer('conv_layer1_1', 'backbone.conv1', 'backbone.bn1'),
@@ -68,7 +69,7 @@ PADDLE_PARTS = (
         ),
         required=True,
     ),
-    Part(
+    Component(
         'classification head',
         (
             *_block('last_cls.func_list.{branch}', 'neck.0.increase_layers.{branch}.0', 3),
@@ -84,4 +85,12 @@ PADDLE_PARTS = (
         required=True,
     ),
 )
-"""Every entry of a PaddleClas HRNet. ``out.weight`` is (in, out): ``values.TRANSPOSE_LINEAR`` turns it."""
+
+PADDLE = Format(
+    'paddle',
+    'PaddleClas (SSLD) .pdparams',
+    _COMPONENTS,
+    signature=('conv_layer1_1.*',),
+    changes=(TRANSPOSE_LINEAR,),
+    writable=False,
+)

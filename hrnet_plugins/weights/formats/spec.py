@@ -1,4 +1,4 @@
-"""The small language of the rename tables: key templates, rows, parts and formats.
+"""The small language in which formats are written: key templates, rows, components, changes of values, formats.
 
 A template is a state dict key in which
 
@@ -14,17 +14,22 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
+from typing import Literal
 
 from hrnet_plugins.state_dicts import State
 
 Bindings = Mapping[str, int | str]
+"""Values of a template's placeholders by name; what ``*`` stands for is under the name ``*``."""
+
+Effect = Literal['folded', 'reshaped', 'reordered', 'made_absolute']
+"""What a change of values does to entries. Each is the field of ``Report`` that lists these entries."""
 
 _INDEX = re.compile(r'\{(?:(\d+)\*)?(\w+)(?:\+(\d+))?\}')
 
 
 @dataclass(frozen=True)
 class Template:
-    """A key template, with ``match`` from a key to the values of its placeholders and ``fill`` back."""
+    """A key template: ``match`` reads the values of its placeholders from a key, ``fill`` puts values in."""
 
     text: str
 
@@ -47,11 +52,11 @@ class Template:
 
     @property
     def open(self) -> bool:
-        """Whether it ends with ``*``."""
+        """Whether it ends with ``*``, so that it stands for any number of keys."""
         return self.text.endswith('*')
 
     def match(self, key: str) -> dict[str, int | str] | None:
-        """Values of the placeholders (``*`` under its own name) if ``key`` has this form, else ``None``."""
+        """The values of the placeholders if ``key`` has this form, else ``None``."""
         found = self._regex.fullmatch(key)
         if found is None:
             return None
@@ -70,9 +75,12 @@ class Template:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: ``source`` is renamed to ``target``; ``None`` means known, dropped on purpose.
+    """One row of a format's table: keys of the form ``source`` are renamed to the form ``target``.
 
-    An ``optional`` key may be absent. Keys of rows that end with ``*`` are never required.
+    Args:
+        source: Template of the format's own keys.
+        target: Template of OpenMMLab's keys; ``None`` means that these entries are known and dropped on purpose.
+        optional: Whether a complete file may lack these keys. Where ``source`` ends with ``*`` it always may.
     """
 
     source: str
@@ -80,19 +88,25 @@ class Row:
     optional: bool = False
 
     @cached_property
-    def old(self) -> Template:
-        """Template of the format's own key."""
+    def source_template(self) -> Template:
+        """``source``, ready to match and fill."""
         return Template(self.source)
 
     @cached_property
-    def new(self) -> Template | None:
-        """Template of OpenMMLab's key."""
+    def target_template(self) -> Template | None:
+        """``target``, ready to match and fill."""
         return None if self.target is None else Template(self.target)
 
 
 @dataclass(frozen=True)
-class Part:
-    """Rows that come together: a file has all of them, or, unless the part is ``required``, none."""
+class Component:
+    """Rows of one component of a model, such as a head. A file has all of them or none.
+
+    Args:
+        name: What it is, for readers of the table.
+        rows: Its rows.
+        required: Whether every file has it.
+    """
 
     name: str
     rows: tuple[Row, ...]
@@ -100,101 +114,110 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Change:
-    """A change of values: ``forward`` on a renamed state dict, in place, and ``backward`` to undo it.
+class ValueChange:
+    """A change of values that comes with a format.
 
-    Both return the keys they touched. ``word`` says in a report what happened to them.
+    Args:
+        effect: What it does to the entries that it changes.
+        apply: Changes a state dict, which already has OpenMMLab's keys, in place. Returns the keys it changed.
+        undo: The reverse, for writing the format; ``None`` if writing needs nothing.
     """
 
-    word: str
-    forward: Callable[[State], list[str]]
-    backward: Callable[[State], list[str]] | None = None
+    effect: Effect
+    apply: Callable[[State], list[str]]
+    undo: Callable[[State], list[str]] | None = None
 
 
 @dataclass(frozen=True)
 class Format:
-    """A source of checkpoints: its names, as an ordered table in parts, and its values.
+    """A source of checkpoints: its key names, as an ordered table in components, and how its values differ.
 
     Args:
         name: What users write.
         title: What it is, for people.
-        marks: Templates of keys that only this format has; any of them tells it from the formats below it in
-            the list. Without marks the format has to be named.
-        parts: The table.
+        components: The table. The first row that fits a key decides.
+        signature: Templates of keys. A file that has a key of one of these forms is in this format, unless it is in
+            one that comes earlier in ``FORMATS``. A format without a signature is never recognised, only named.
         changes: Changes of values, in order, after renaming.
         writable: Whether state dicts can be converted into it.
     """
 
     name: str
     title: str
-    parts: tuple[Part, ...]
-    marks: tuple[str, ...] = ()
-    changes: tuple[Change, ...] = ()
+    components: tuple[Component, ...]
+    signature: tuple[str, ...] = ()
+    changes: tuple[ValueChange, ...] = ()
     writable: bool = True
-    _marks: tuple[Template, ...] = field(init=False, repr=False)
+    _signature: tuple[Template, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, '_marks', tuple(Template(mark) for mark in self.marks))
+        object.__setattr__(self, '_signature', tuple(Template(text) for text in self.signature))
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """All rows, in order."""
-        return tuple(row for part in self.parts for row in part.rows)
+        return tuple(row for component in self.components for row in component.rows)
 
-    def marked(self, keys: Iterable[str]) -> bool:
-        """Whether a key is one that only this format has."""
-        return any(mark.match(key) is not None for key in keys for mark in self._marks)
+    def recognises(self, keys: Iterable[str]) -> bool:
+        """Whether one of a file's keys is in the signature."""
+        return any(template.match(key) is not None for key in keys for template in self._signature)
 
-    def find(self, key: str) -> tuple[Row, Bindings] | None:
-        """The first row for one of the format's own keys."""
+    def find_source(self, key: str) -> tuple[Row, Bindings] | None:
+        """The first row that fits one of the format's own keys, and the values of its placeholders."""
         for row in self.rows:
-            bindings = row.old.match(key)
+            bindings = row.source_template.match(key)
             if bindings is not None:
                 return row, bindings
         return None
 
-    def find_back(self, key: str) -> tuple[Row, Bindings] | None:
-        """The first row for one of OpenMMLab's keys."""
+    def find_target(self, key: str) -> tuple[Row, Bindings] | None:
+        """The first row that fits one of OpenMMLab's keys, and the values of its placeholders."""
         for row in self.rows:
-            bindings = None if row.new is None else row.new.match(key)
+            bindings = None if row.target_template is None else row.target_template.match(key)
             if bindings is not None:
                 return row, bindings
         return None
 
-    def source_name(self, key: str, present: Iterable[str] = ()) -> str:
-        """The format's own name for one of OpenMMLab's keys, or that key if it has none.
+    def source_key(self, key: str, present: Iterable[str] = ()) -> str:
+        """The format's own key for one of OpenMMLab's, or that key if the format has none.
 
-        Where it has several, the one that begins as some key ``present`` does.
+        Args:
+            key: OpenMMLab's key.
+            present: Keys of a file. Where the format has several keys for one of OpenMMLab's, the result is the one
+                whose first name is that of some key present.
         """
-        bound = ((row, row.new.match(key)) for row in self.rows if row.new is not None)
-        names = [row.old.fill(bindings) for row, bindings in bound if bindings is not None]
+        bound = ((row, row.target_template.match(key)) for row in self.rows if row.target_template is not None)
+        own = [row.source_template.fill(bindings) for row, bindings in bound if bindings is not None]
         beginnings = {name.split('.')[0] for name in present}
-        return next((name for name in names if name.split('.')[0] in beginnings), names[-1] if names else key)
+        return next((name for name in own if name.split('.')[0] in beginnings), own[-1] if own else key)
 
-    def missing(self, keys: Iterable[str], branches: int) -> list[str]:
-        """The format's own keys that a file with ``keys`` should also have.
+    def missing_keys(self, keys: Iterable[str], branches: int) -> list[str]:
+        """The format's own keys that a file with ``keys`` should have and lacks.
 
-        An index of one name runs over the same values in every row: ``branch`` over the backbone's branches,
-        ``step`` over one less, any other from 0 to the largest one found.
+        A placeholder has the same range in every row: ``branch`` counts the backbone's branches, ``step`` one less,
+        and any other goes from 0 to the largest value found in the file.
 
         Args:
             keys: Keys of the file.
             branches: Branches of its backbone.
         """
         present = set(keys)
-        matches = {row.source: [b for k in present if (b := row.old.match(k)) is not None] for row in self.rows}
+        matches = {
+            row.source: [b for k in present if (b := row.source_template.match(k)) is not None] for row in self.rows
+        }
         sizes = {'branch': branches, 'step': branches - 1}
         for bindings in (b for found in matches.values() for b in found):
             for name in bindings.keys() - {'*', 'branch', 'step'}:
                 sizes[name] = max(sizes.get(name, 0), int(bindings[name]) + 1)
         missing: list[str] = []
-        for part in self.parts:
-            if not part.required and not any(matches[row.source] for row in part.rows):
+        for component in self.components:
+            if not component.required and not any(matches[row.source] for row in component.rows):
                 continue
-            for row in part.rows:
-                if row.optional or row.old.open:
+            for row in component.rows:
+                template = row.source_template
+                if row.optional or template.open:
                     continue
-                ranges = (range(sizes.get(name, 1)) for name in row.old.names)
-                filled = (row.old.fill(dict(zip(row.old.names, values))) for values in product(*ranges))
+                ranges = (range(sizes.get(name, 1)) for name in template.names)
+                filled = (template.fill(dict(zip(template.names, values))) for values in product(*ranges))
                 missing += [key for key in filled if key not in present]
         return missing

@@ -1,6 +1,7 @@
-"""Changes of values between formats, each written once and, where it can be, undone.
+"""Changes of values between formats, with the reverse where there is one.
 
-They work in place on a state dict under OpenMMLab's names, and replace tensors rather than write into them.
+They work on a state dict that has OpenMMLab's keys. They replace entries of the dictionary in place, and never write
+into a tensor.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import torch
 from torch import Tensor
 
 from hrnet_plugins.state_dicts import State
-from hrnet_plugins.weights.formats.spec import Change
+from hrnet_plugins.weights.formats.spec import ValueChange
 
 ABN_EPS = 1e-5
-"""What InPlaceABN adds to the absolute weight (``sync_bn/inplace_abn``)."""
+"""What InPlaceABN adds to the absolute value of a weight (``sync_bn/inplace_abn``)."""
 
 
 def batch_norms(state: State) -> list[str]:
-    """Names of the batch norms, known by their statistics."""
+    """Names of the batch norms. They are recognised by their ``running_mean``."""
     return [key.removesuffix('.running_mean') for key in state if key.endswith('.running_mean')]
 
 
@@ -41,7 +42,7 @@ def fold_bias(state: State) -> list[str]:
 
 
 def abs_gamma(state: State) -> list[str]:
-    """Replace every batch norm weight by what InPlaceABN computes with: ``|weight| + 1e-5``."""
+    """Replace every batch norm weight by the number that InPlaceABN uses: ``|weight| + 1e-5``."""
     keys = [f'{name}.weight' for name in batch_norms(state)]
     for key in keys:
         state[key] = state[key].abs() + ABN_EPS
@@ -55,11 +56,11 @@ _MASK_LOGITS = re.compile(r'roi_head\.mask_head\.(?:\d+\.)?conv_logits\.(?:weigh
 def background_last(state: State) -> list[str]:
     """Reorder classes from mmdet before 2.0 (background first) to mmdet now (background last).
 
-    ``fc_cls`` has a row for the background, which moves to the end. Box deltas and masks of the background, never
-    used, go away. Class-agnostic heads have none.
+    The background's row of ``fc_cls`` moves to the end. The background's box deltas and masks, which nothing uses, are
+    removed. Class-agnostic heads have none.
 
     Raises:
-        ValueError: If a head's rows fit neither.
+        ValueError: If the number of rows of a head fits neither kind of head.
     """
     touched = []
     for head, classes in _box_heads(state):
@@ -77,10 +78,10 @@ def background_last(state: State) -> list[str]:
 
 
 def background_first(state: State) -> list[str]:
-    """Undo ``background_last``; box deltas and masks of the background come back as zeros.
+    """Undo ``background_last``. The background's box deltas and masks become zeros.
 
-    With one class, a head with one set of box deltas is taken for a class-agnostic one only in a cascade, where
-    all published ones are.
+    With a single class, class-agnostic heads and others have the same shapes. A head is then taken for class-agnostic
+    in a cascade only, as all published cascades are.
     """
     touched = []
     most = 0
@@ -111,13 +112,13 @@ def vector_scale(state: State) -> list[str]:
 
 
 def transpose_linear(state: State) -> list[str]:
-    """Turn the weight of the linear layer from Paddle's (in, out) to (out, in)."""
+    """Transpose the weight of the linear layer from Paddle's (in, out) to PyTorch's (out, in)."""
     state['head.fc.weight'] = state['head.fc.weight'].t().contiguous()
     return ['head.fc.weight']
 
 
 def _box_heads(state: State) -> Iterator[tuple[str, int]]:
-    """Box heads, and their classes with the background."""
+    """The prefix of each box head, and its number of classes including the background."""
     for key in list(state):
         found = _BOX_HEAD.fullmatch(key)
         if found is not None:
@@ -149,9 +150,9 @@ def _reshape_scales(state: State, shape: tuple[int, ...]) -> list[str]:
     return keys
 
 
-FOLD_BIAS = Change('folded', fold_bias)
-"""Nothing undoes it: a converter back writes zero biases, and the means keep what was folded into them."""
-ABS_GAMMA = Change('made absolute', abs_gamma)
-BACKGROUND_LAST = Change('reordered', background_last, background_first)
-SCALAR_SCALE = Change('reshaped', scalar_scale, vector_scale)
-TRANSPOSE_LINEAR = Change('reshaped', transpose_linear)
+FOLD_BIAS = ValueChange('folded', fold_bias)
+"""It needs no reverse: converting back writes biases of zero, and the means keep what was folded into them."""
+ABS_GAMMA = ValueChange('made_absolute', abs_gamma)
+BACKGROUND_LAST = ValueChange('reordered', background_last, background_first)
+SCALAR_SCALE = ValueChange('reshaped', scalar_scale, vector_scale)
+TRANSPOSE_LINEAR = ValueChange('reshaped', transpose_linear)
