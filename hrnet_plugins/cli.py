@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from hrnet_plugins import __version__
+from hrnet_plugins import weights as library
 from hrnet_plugins.metafiles import published
 from hrnet_plugins.recipes import distribution_of, framework_of, model_of, recipe_path
+from hrnet_plugins.weights.catalog import CATALOG
 
 _PASS_ON = dict(ignore_unknown_options=True, allow_interspersed_args=False, help_option_names=['--help'])
 _LAUNCHER = re.compile('--launcher(=|$)|-l')
@@ -70,8 +72,6 @@ def test(recipe: str, checkpoint: str, options: tuple[str, ...]) -> None:
 @click.argument('words', nargs=-1)
 def weights(words: tuple[str, ...]) -> None:
     """List the named weights, hrnet://NAME in a config, whose names contain all WORDS."""
-    from hrnet_plugins.weights.catalog import CATALOG  # noqa: PLC0415, it imports torch
-
     table = _table('name', 'loads into', 'published score', 'licence', 'source')
     for name, weight in CATALOG.items():
         if all(word in name for word in words):
@@ -90,8 +90,6 @@ def convert(src: str, dst: str, source: str | None, target: str, recipe: str | N
 
     An unknown or missing key is an error, and then nothing is written.
     """
-    from hrnet_plugins import weights as library  # noqa: PLC0415, it imports torch
-
     try:
         loaded = library.load_state_dict(src)
         if recipe is not None:  # whose names are OpenMMLab's

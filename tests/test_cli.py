@@ -15,7 +15,7 @@ from hrnet_plugins.models import HRNet
 from hrnet_plugins.recipes import distribution_of, model_of, recipe_path, recipes
 from hrnet_plugins.weights import load_state_dict
 from tests.helpers.networks import TINY, fill
-from tests.helpers.processes import ROOT
+from tests.helpers.processes import ROOT, environment
 
 NAME = 'faster-rcnn_hrnetv2p-w18_1x_coco'
 
@@ -55,6 +55,14 @@ def test_weights_are_listed_with_score_licence_and_source():
     assert 'MIT' in shown
     assert 'github.com/HRNet' in shown
     assert 'ocr_' not in shown
+
+
+def test_listing_needs_no_torch():
+    code = 'import sys; sys.modules["torch"] = None; from hrnet_plugins.cli import main; main()'
+    for command, known in (('weights', 'cls_w48_ssld'), ('list', NAME)):
+        argv = [sys.executable, '-c', code, command]
+        done = subprocess.run(argv, env=environment(), capture_output=True, text=True, check=False)
+        assert known in done.stdout, done.stderr
 
 
 def test_convert_says_what_it_did_and_writes(tmp_path):
