@@ -1,4 +1,4 @@
-"""Fetch one file, verified and whole, or say in one line why not."""
+"""Download one file, completely and with the right hash. What goes wrong is said in one line."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ from pathlib import Path
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 TIMEOUT = 10.0
-"""Seconds without a byte after which a mirror counts as dead."""
+"""Seconds to wait for a connection or for the next bytes."""
 _CHUNK = 1 << 20
 
 
 class DownloadError(OSError):
-    """A source that did not give the file; the message is the reason."""
+    """A file could not be downloaded; the message says why."""
 
 
 def download(url: str, target: Path, *, sha256: str = '', timeout: float = TIMEOUT) -> Path:
-    """Fetch ``url`` into ``target``, by way of a temporary name in the same folder, so whole or not at all.
+    """Download ``url`` to ``target``, completely or not at all: to a temporary file beside it, which is then renamed.
 
     Args:
-        url: An ``http`` or ``https`` address, or ``hf://OWNER/REPOSITORY`` for the repository's ``model.safetensors``,
-            which ``huggingface_hub`` has in its cache or fetches into the folder of ``target``.
+        url: An ``http`` or ``https`` address, or ``hf://OWNER/REPOSITORY`` for the repository's ``model.safetensors``.
+            The latter is taken from the cache of ``huggingface_hub`` if it is there. Otherwise ``huggingface_hub``
+            downloads it into the folder of ``target``.
         target: The file to write; its folder must exist.
-        sha256: The first hexadecimal digits that the file's SHA-256 must have; empty checks none.
-        timeout: Seconds to wait for a connection and for each next byte.
+        sha256: The hexadecimal digits with which the file's SHA-256 must begin; empty checks nothing.
+        timeout: Seconds to wait for a connection, and again each time for the next bytes.
 
     Returns:
         Where the file is.
 
     Raises:
-        DownloadError: Saying what went wrong.
+        DownloadError: If anything goes wrong; it says what.
     """
     if url.startswith('hf://'):
-        return _from_hub(url.removeprefix('hf://'), target.parent, timeout)
+        return _from_hugging_face(url.removeprefix('hf://'), target.parent, timeout)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f'{target.name}.', suffix='.part')
     part = Path(name)
     try:
@@ -54,11 +55,11 @@ def download(url: str, target: Path, *, sha256: str = '', timeout: float = TIMEO
 
 
 def _stream(url: str, file: object, timeout: float) -> str:
-    """Write what ``url`` serves to a file, with a progress bar, and return its SHA-256."""
+    """Write the content of ``url`` to a file, show a progress bar, and return the SHA-256."""
     digest = hashlib.sha256()
     columns = (TextColumn('{task.description}'), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with (
-        _told(timeout),
+        _connection_errors(timeout),
         urllib.request.urlopen(_request(url), timeout=timeout) as response,  # noqa: S310, catalog's
         Progress(*columns) as progress,
     ):
@@ -75,7 +76,7 @@ def _stream(url: str, file: object, timeout: float) -> str:
     return digest.hexdigest()
 
 
-def _from_hub(repository: str, folder: Path, timeout: float) -> Path:
+def _from_hugging_face(repository: str, folder: Path, timeout: float) -> Path:
     import huggingface_hub as hub  # noqa: PLC0415, slow to import and seldom needed
 
     file = 'model.safetensors'
@@ -84,19 +85,19 @@ def _from_hub(repository: str, folder: Path, timeout: float) -> Path:
         if isinstance(found, str):
             return Path(found)
         if not hub.constants.HF_HUB_OFFLINE:
-            _reach(hub.hf_hub_url(repository, file), timeout)
+            _check_host(hub.hf_hub_url(repository, file), timeout)
         return Path(hub.hf_hub_download(repository, file, local_dir=folder, etag_timeout=timeout))
     except Exception as error:  # it raises errors of several libraries
         raise DownloadError(next(iter(str(error).strip().splitlines()), type(error).__name__)) from None
 
 
-def _reach(url: str, timeout: float) -> None:
-    """Raise if nobody answers: the hub's library tries such a host for minutes."""
-    with _told(timeout):
+def _check_host(url: str, timeout: float) -> None:
+    """Raise an error if the host does not answer. ``huggingface_hub`` itself would go on trying for minutes."""
+    with _connection_errors(timeout):
         try:
             urllib.request.urlopen(_request(url, 'HEAD'), timeout=timeout).close()  # noqa: S310, catalog's
         except urllib.request.HTTPError as error:
-            if error.code not in (401, 403):  # the library may know the user's token
+            if error.code not in (401, 403):  # huggingface_hub may know the user's token
                 raise
 
 
@@ -105,8 +106,8 @@ def _request(url: str, method: str = 'GET') -> urllib.request.Request:
 
 
 @contextmanager
-def _told(timeout: float) -> Iterator[None]:
-    """Turn what goes wrong with a connection into a ``DownloadError`` of one line."""
+def _connection_errors(timeout: float) -> Iterator[None]:
+    """Turn the errors of a connection into a ``DownloadError`` whose message is one line."""
     try:
         yield
     except TimeoutError:
