@@ -11,11 +11,10 @@ framework.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from wrapt import register_post_import_hook
+from hrnet_plugins.import_hooks import when_imported
 
 if TYPE_CHECKING:
     from hrnet_plugins.archs import ARCHS as ARCHS
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from hrnet_plugins.models.hr_fuse import HRFuseScales as HRFuseScales
     from hrnet_plugins.models.hrfpn import HRFPN as HRFPN
     from hrnet_plugins.models.hrnet import HRNet as HRNet
-    from hrnet_plugins.weights.convert import convert as convert
+    from hrnet_plugins.weights.conversion import convert as convert
 
 __version__ = '0.1.0'
 
@@ -44,7 +43,7 @@ _HOME = {
     'HRNetArch': 'archs',
     'Stage': 'archs',
     'accelerate': 'inference.accelerate',
-    'convert': 'weights.convert',
+    'convert': 'weights.conversion',
     'create_backbone': 'hub',
     'create_model': 'hub',
     'export': 'inference.exporting',
@@ -58,12 +57,14 @@ _HOME = {
 __all__ = [*_HOME, '__version__']  # noqa: PLE0604, all are strings
 
 # mmengine learns names such as `hrnet://w32` and the storage backend `zip` as soon as it is imported.
-register_post_import_hook('hrnet_plugins.mmengine_hooks:register_checkpoints', 'mmengine.runner.checkpoint')
-register_post_import_hook('hrnet_plugins.mmengine_hooks:register_storage', 'mmengine.fileio')
+when_imported('mmengine.runner.checkpoint', 'hrnet_plugins.mmengine_hooks', 'register_checkpoints')
+when_imported('mmengine.fileio', 'hrnet_plugins.mmengine_hooks', 'register_storage')
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
+        import difflib  # noqa: PLC0415, slow to import
+
         close = difflib.get_close_matches(name, __all__, n=3)
         hint = f'did you mean {", ".join(close)}?' if close else f'it has {", ".join(_HOME)}'
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}; {hint}')

@@ -44,13 +44,14 @@ def create_backbone(
 
     from hrnet_plugins.models.hrnet import HRNet  # noqa: PLC0415
     from hrnet_plugins.models.pretrained import load_backbone  # noqa: PLC0415
+    from hrnet_plugins.weights.hub import read  # noqa: PLC0415
 
     if pretrained and options.get('init_cfg') is not None:
         raise ValueError(f'`pretrained` ({pretrained}) and `init_cfg` ({options["init_cfg"]}) exclude each other')
     backbone = HRNet(arch, **options)
     if pretrained:
         checkpoint = _imagenet_weights(backbone.arch) if pretrained is True else os.fspath(pretrained)
-        load_backbone(backbone, _read(checkpoint), name=checkpoint)
+        load_backbone(backbone, read(checkpoint), name=checkpoint)
     elif options.get('init_cfg') is not None:
         backbone.init_weights()
     else:
@@ -86,7 +87,7 @@ def create_model(
     model = build_model(config)
     if checkpoint is not None:
         load_weights(model, checkpoint)
-    model.cfg = config  # type: ignore[assignment]  # nn.Module takes any attribute
+    model.cfg = config
     return model.eval()
 
 
@@ -107,9 +108,10 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint) -> nn.Module:
     from hrnet_plugins.models.hrnet import HRNet  # noqa: PLC0415, slow to import
     from hrnet_plugins.models.pretrained import load_backbone  # noqa: PLC0415
     from hrnet_plugins.state_dicts import check_against  # noqa: PLC0415
-    from hrnet_plugins.weights.convert import convert  # noqa: PLC0415
+    from hrnet_plugins.weights.conversion import convert  # noqa: PLC0415
+    from hrnet_plugins.weights.hub import read  # noqa: PLC0415
 
-    state = _read(os.fspath(checkpoint))
+    state = read(os.fspath(checkpoint))
     if isinstance(model, HRNet):
         load_backbone(model, state, name=os.fspath(checkpoint))
         return model
@@ -137,3 +139,12 @@ def list_weights(pattern: str = '*') -> list[str]:
     from hrnet_plugins.weights.catalog import CATALOG  # noqa: PLC0415
 
     return [name for name in CATALOG if fnmatchcase(name, pattern)]
+
+
+def _imagenet_weights(arch: HRNetArch) -> str:
+    name = next((name for name, known in ARCHS.items() if known == arch), None)
+    if name is None:
+        raise ValueError(
+            f'`pretrained` (True): no ImageNet weights are published for `arch` ({arch}), only for {", ".join(ARCHS)}'
+        )
+    return name

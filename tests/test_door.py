@@ -171,7 +171,7 @@ model.conv1 = torch.nn.Conv2d(3, 64, 3, bias=False)
 load_checkpoint(model, 'hrnet://w18_small_v1')
 print(float(model.conv1.weight.sum()))
 """
-        assert float(python(script).splitlines()[-1]) == pytest.approx(float(published.conv1.weight.sum()), rel=1e-5)
+        assert float(python(script).splitlines()[-1]) == pytest.approx(published.conv1.weight.sum().item(), rel=1e-5)
 
 
 def test_init_cfg_in_plain_python(tmp_path, monkeypatch):

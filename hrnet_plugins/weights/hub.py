@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import logging
 import os
 import tempfile
@@ -74,6 +75,41 @@ def load(name: str) -> State:
             except Exception as error:  # an error of the disk, as the writing library raises it
                 log.warning('%s cannot be kept in the cache: %s', name, error)
     return state
+
+
+def read(checkpoint: str) -> State:
+    """The state dict of a checkpoint, wherever it is, with the key names it has there.
+
+    Args:
+        checkpoint: The path of a file; a name of ``CATALOG``, with or without ``hrnet://``; or an ``http(s)`` address or
+            ``hf://OWNER/REPOSITORY``, whose file is kept in the cache.
+
+    Raises:
+        ValueError: If the name is unknown, or the file is no checkpoint.
+        FileNotFoundError: If the file, the weight or the address cannot be had. The message gives the reason.
+    """
+    if checkpoint.startswith(SCHEME):
+        return load(checkpoint)
+    if checkpoint.startswith(('http://', 'https://', 'hf://')):
+        return load_state_dict(_file_of(checkpoint))
+    path = Path(checkpoint)
+    if path.exists() or path.name.endswith(_SUFFIXES) or path.name != checkpoint:
+        return load_state_dict(path)
+    return load(checkpoint)
+
+
+def _file_of(url: str) -> Path:
+    """The file of an address, in the cache."""
+    digits = hashlib.sha256(url.encode()).hexdigest()[:16]
+    folder = cache_folder() / 'files' / digits
+    target = folder / os.path.basename(url)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix('.lock')):
+            found = next((path for path in folder.rglob('*') if path.is_file() and path.suffix in _SUFFIXES), None)
+            return found or download(url, target)
+    except DownloadError as error:
+        raise FileNotFoundError(f'{url} could not be had: {error}') from None
 
 
 def load_from_hrnet(filename: str, map_location: Any = None) -> dict[str, Any]:
