@@ -12,11 +12,13 @@ framework.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from hrnet_plugins.import_hooks import when_imported
 
+TYPE_CHECKING = False  # editors and mypy take it for True, as typing's, whose import takes longer than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from hrnet_plugins.archs import ARCHS as ARCHS
     from hrnet_plugins.archs import HRNetArch as HRNetArch
     from hrnet_plugins.archs import Stage as Stage

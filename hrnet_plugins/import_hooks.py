@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as in ``hrnet_plugins``
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
@@ -27,7 +27,7 @@ def when_imported(name: str, module: str, function: str) -> None:
     if name in sys.modules:
         getattr(importlib.import_module(module), function)(sys.modules[name])
     else:
-        sys.meta_path.insert(0, _Watcher(name, module, function))  # type: ignore[arg-type]  # by its method
+        sys.meta_path.insert(0, _Watcher(name, module, function))
 
 
 class _Watcher:

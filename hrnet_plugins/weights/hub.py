@@ -81,7 +81,7 @@ def read(checkpoint: str) -> State:
     """The state dict of a checkpoint, wherever it is, with the key names it has there.
 
     Args:
-        checkpoint: The path of a file; a name of ``CATALOG``, with or without ``hrnet://``; or an ``http(s)`` address or
+        checkpoint: The path of a file; a name of ``CATALOG``, with or without ``hrnet://``; or an address, ``https`` or
             ``hf://OWNER/REPOSITORY``, whose file is kept in the cache.
 
     Raises:
