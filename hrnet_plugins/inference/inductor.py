@@ -14,7 +14,8 @@ from torch._inductor.exc import InvalidCxxCompiler
 from torch.export import ExportedProgram
 
 from hrnet_plugins.inference.parts import Part
-from hrnet_plugins.inference.recorded import Run, check_supported, compile_recorded, converting, reason
+from hrnet_plugins.inference.patches import dynamic_shape_patches
+from hrnet_plugins.inference.recorded import Run, check_supported, compile_recorded, reason
 
 PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -31,7 +32,7 @@ def write(program: ExportedProgram, part: Part, path: Path, facts: Mapping[str, 
         raise ValueError(f'Inductor needs a C++ compiler: install g++, or name one in CXX ({error})') from None
     options = {'freezing': True, 'aot_inductor.metadata': dict(facts)}  # freezing: weights in oneDNN's own layouts
     try:
-        with torch.no_grad(), converting():
+        with torch.no_grad(), dynamic_shape_patches():
             aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)
     except Exception as error:
         raise ValueError(f'the model cannot be compiled by Inductor: {reason(error)}') from error

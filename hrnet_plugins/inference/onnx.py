@@ -16,7 +16,8 @@ from torch.export import ExportedProgram
 
 from hrnet_plugins.inference.files import INPUT
 from hrnet_plugins.inference.parts import Part
-from hrnet_plugins.inference.recorded import Run, check_supported, compile_recorded, converting, reason
+from hrnet_plugins.inference.patches import dynamic_shape_patches
+from hrnet_plugins.inference.recorded import Run, check_supported, compile_recorded, reason
 
 SIZES = ('batch', 'height', 'width')
 
@@ -29,7 +30,7 @@ def write(program: ExportedProgram, part: Part, path: Path, facts: Mapping[str, 
     """
     names: dict[str, Any] = dict(input_names=[INPUT], output_names=list(part.outputs) or None)
     try:
-        with converting():
+        with dynamic_shape_patches():
             torch.onnx.export(program, f=path, dynamo=True, verbose=False, external_data=False, **names)
     except Exception as error:
         raise ValueError(f'the model cannot be exported to ONNX: {reason(error)}') from error

@@ -12,7 +12,8 @@ from torch.export import ExportedProgram
 
 from hrnet_plugins.inference.files import INPUT
 from hrnet_plugins.inference.parts import Part
-from hrnet_plugins.inference.recorded import Run, check_supported, compile_recorded, converting, reason
+from hrnet_plugins.inference.patches import dynamic_shape_patches
+from hrnet_plugins.inference.recorded import Run, check_supported, compile_recorded, reason
 
 PRECISIONS = {torch.float32: 'f32', torch.bfloat16: 'bf16'}
 """What the operations compute in. Always said: by itself the CPU plugin takes bf16 where the machine is fast in it."""
@@ -49,7 +50,7 @@ def compile(part: Part, dtype: torch.dtype) -> Run:  # noqa: A001, every backend
 
 def _convert(program: ExportedProgram, part: Part) -> openvino.Model:
     try:
-        with converting():
+        with dynamic_shape_patches():
             model = openvino.convert_model(program)
     except Exception as error:
         raise ValueError(f'the model cannot be converted to OpenVINO: {reason(error)}') from error

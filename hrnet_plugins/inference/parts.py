@@ -6,11 +6,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
-from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from hrnet_plugins.inference.patches import without_resize_warning
 
 PYRAMID_MIN_SIZE = 256
 """Smallest height and width in pixels for a pyramid: the coarsest level of six, at stride 128, has two cells."""
@@ -95,7 +96,7 @@ def exportable_part(model: nn.Module) -> Part:
         return Part(_Classifier(model).eval(), ('logits',), 'logits (B, classes), before the softmax', channels)
     if kind == 'segmentor':
         note = 'logits (B, classes, H, W) at the size of the input, before the softmax; whole images, no sliding window'
-        return Part(_Segmentor(model).eval(), ('logits',), note, channels, context=sizes_unread)
+        return Part(_Segmentor(model).eval(), ('logits',), note, channels, context=without_resize_warning)
     if isinstance(backbone, nn.Module):
         features = Features(model).eval()
         with torch.no_grad():
@@ -128,11 +129,3 @@ _BASES = {
     'segmentor': ('mmseg', 'EncoderDecoder'),
     'detector': ('mmdet', 'BaseDetector'),
 }
-
-
-def sizes_unread() -> AbstractContextManager[object]:
-    """Silence the advice of mmseg's ``resize`` on sizes: to give it, it reads them as numbers, which fixes them."""
-    from mmseg.models.utils import resize  # noqa: PLC0415, mmseg is optional
-
-    *others, _ = resize.__defaults__
-    return mock.patch.object(resize, '__defaults__', (*others, False))

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from operator import floordiv
-from unittest import mock
+from collections.abc import Callable, Collection
 
 import torch
 from torch import Tensor
@@ -14,6 +10,7 @@ from torch.export import Dim, ExportedProgram
 
 from hrnet_plugins.inference.fast.make import mirror
 from hrnet_plugins.inference.parts import Part
+from hrnet_plugins.inference.patches import dynamic_shape_patches
 from hrnet_plugins.inference.precision import device_of
 
 EXAMPLE = (2, 384, 448)
@@ -36,7 +33,7 @@ def capture(part: Part, dtype: torch.dtype = torch.float32) -> ExportedProgram:
     example = torch.zeros(batch, part.channels, height, width, dtype=dtype, device=device_of(part.module))
     folded = mirror(part.module, dtype, only_fold=True)
     try:
-        with part.context(), converting(), torch.no_grad():
+        with part.context(), dynamic_shape_patches(), torch.no_grad():
             return torch.export.export(folded, (example,), dynamic_shapes=(sizes,), strict=False)
     except Exception as error:
         raise ValueError(f'the model cannot be exported, torch.export does not follow it: {reason(error)}') from error
@@ -84,20 +81,3 @@ def reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return f'{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}'
-
-
-@contextmanager
-def converting() -> Iterator[None]:
-    """Within it torch records and converts programs: pooling for every size, and no warnings of itself.
-
-    To round a pooled size down, torch asks whether the window divides the map, and so fixes the answer; for whole
-    numbers ``//`` rounds down as it is. With that, HRFPN need not go round pooling, which takes other runtimes 10 to 30
-    times as long.
-    """
-    with (
-        warnings.catch_warnings(),
-        mock.patch('torch._meta_registrations.div_rtn', floordiv),
-        mock.patch('hrnet_plugins.models.hrfpn.pools_any_size', return_value=True),
-    ):
-        warnings.filterwarnings('ignore', '.*LeafSpec.* is deprecated', FutureWarning)
-        yield

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from hrnet_plugins.inference.fast.make import mirror
 from hrnet_plugins.inference.fast.mirror import Mirror, shell
 from hrnet_plugins.inference.files import Run
-from hrnet_plugins.inference.parts import PYRAMID_MIN_SIZE, Features, Part, kind_of, sizes_unread
+from hrnet_plugins.inference.parts import PYRAMID_MIN_SIZE, Features, Part, kind_of
+from hrnet_plugins.inference.patches import without_resize_warning
 from hrnet_plugins.inference.precision import cast, precision_of
 
 METHODS: Mapping[str, tuple[str, ...]] = {
@@ -61,7 +62,7 @@ def accelerated_part(model: nn.Module) -> Part:
         '',
         channels if isinstance(channels, int) else 3,
         min_size=PYRAMID_MIN_SIZE if kind in ('detector', '') else Part.min_size,
-        context=sizes_unread if kind == 'segmentor' else nullcontext,
+        context=without_resize_warning if kind == 'segmentor' else nullcontext,
     )
 
 
