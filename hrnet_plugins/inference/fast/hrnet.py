@@ -52,7 +52,7 @@ class FastBlock(Mirror):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, h, w) -> (B, out_channels, h, w)."""
-        convs: list[Any] = [self._modules[name] for name, _ in self._names]
+        convs: list[Any] = [self._modules[name] for name, _ in self._plain.conv_norm_pairs()]
         *inner, last = convs
         out = x
         for conv in inner:

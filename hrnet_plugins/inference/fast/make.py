@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
+from operator import methodcaller
 from types import MappingProxyType
 from typing import Any
 
@@ -83,7 +84,7 @@ class _Maker:
 
 def _mixin(plain: nn.Module) -> type[Mirror]:
     if isinstance(plain, ResidualBlock) and type(plain).forward is ResidualBlock.forward:
-        return FastBlock if len(list(_foldable(plain))) == len(plain._names) else Mirror
+        return FastBlock if len(list(_foldable(plain))) == len(list(plain.conv_norm_pairs())) else Mirror
     of_mmcv = type(plain).__module__.startswith('mmcv.ops.')
     return _MIXINS.get(type(plain).forward, Contiguous if of_mmcv else Mirror)
 
@@ -132,20 +133,12 @@ def _in_conv_module(plain: ConvModule) -> Pairs:
         yield 'conv', plain.norm_name
 
 
-def _in_residual_block(plain: ResidualBlock) -> Pairs:
-    yield from plain._names
-
-
-def _in_hrnet(plain: HRNet) -> Pairs:
-    yield from zip(plain._stem_names[::2], plain._stem_names[1::2])
-
-
 _PAIRS: Mapping[Callable[..., Any], Callable[..., Pairs]] = MappingProxyType(
     {
         nn.Sequential.forward: _in_sequence,
         ConvModule.forward: _in_conv_module,
-        ResidualBlock.forward: _in_residual_block,
-        HRNet.forward: _in_hrnet,
+        ResidualBlock.forward: methodcaller('conv_norm_pairs'),
+        HRNet.forward: methodcaller('conv_norm_pairs'),
     }
 )
 """What a forward does with its convolutions and norms: the order of registration alone does not tell."""
