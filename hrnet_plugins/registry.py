@@ -18,7 +18,7 @@ MODELS = Registry(
     'model',
     parent=MMENGINE_MODELS,
     scope='hrnet_plugins',
-    locations=['hrnet_plugins.models', 'hrnet_plugins.det', 'hrnet_plugins.inference.config'],
+    locations=['hrnet_plugins.models', 'hrnet_plugins.det', 'hrnet_plugins.accelerated'],
 )
 MODEL_WRAPPERS = Registry(
     'model wrapper', parent=MMENGINE_MODEL_WRAPPERS, scope='hrnet_plugins', locations=['hrnet_plugins.training']

@@ -1,4 +1,4 @@
-"""Acceleration by a line of config."""
+"""The registered name ``Accelerated``: acceleration by a line of config."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import nn
 
-from hrnet_plugins.inference.accelerate import accelerate
 from hrnet_plugins.registry import MODELS
 
 
@@ -25,6 +24,8 @@ def accelerated(*, plain: str | None = None, dtype: str = 'fp32', backend: str =
     Raises:
         ValueError: If ``plain`` is not given, or as ``accelerate`` does.
     """
+    from hrnet_plugins.inference import accelerate  # noqa: PLC0415, mmengine imports this file for every model
+
     if plain is None:
         raise ValueError("`plain` (None) must name the model's own type, such as 'FasterRCNN'")
     built = MODELS.parent.build({**model, 'type': plain})  # under the default scope, as without us

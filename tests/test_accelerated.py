@@ -194,3 +194,14 @@ def test_detections_score_the_same(digits, digits_recipe, tmp_path):
     for dtype in ('fp32', 'bf16'):
         fast = bbox_map(dtype, LINE[0], 'model.plain=FasterRCNN', f'model.dtype={dtype}')
         assert fast == pytest.approx(plain, abs=0.005)
+
+
+def test_a_plain_backbone_imports_nothing_of_inference(tmp_path):
+    script = tmp_path / 'script.py'
+    script.write_text(
+        'import sys\n'
+        'from mmengine.registry import MODELS\n'
+        "MODELS.build(dict(type='hrnet_plugins.HRNet', arch='w18_small_v1'))\n"
+        "print([name for name in sys.modules if name.startswith('hrnet_plugins.inference')])\n"
+    )
+    assert run(tmp_path, '-W', 'ignore', script).splitlines()[-1] == '[]'
