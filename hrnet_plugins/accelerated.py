@@ -29,4 +29,4 @@ def accelerated(*, plain: str | None = None, dtype: str = 'fp32', backend: str =
     if plain is None:
         raise ValueError("`plain` (None) must name the model's own type, such as 'FasterRCNN'")
     built = MODELS.parent.build({**model, 'type': plain})  # under the default scope, as without us
-    return accelerate(built, dtype=dtype, backend=backend, announce=True)
+    return accelerate(built, dtype=dtype, backend=backend, log_difference=True)

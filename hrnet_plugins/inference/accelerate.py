@@ -8,88 +8,93 @@ from typing import Any
 import torch
 from torch import nn
 
-from hrnet_plugins.inference.backends import compile_of
-from hrnet_plugins.inference.engine import Engine
-from hrnet_plugins.inference.parts import kind_of
+from hrnet_plugins.inference.adapters import METHODS
+from hrnet_plugins.inference.fast_copy import FastCopy
+from hrnet_plugins.inference.part import kind_of
 from hrnet_plugins.inference.precision import dtype_of
-from hrnet_plugins.inference.twins import METHODS
+from hrnet_plugins.inference.runtimes.backends import compile_of
 
 
 def accelerate(
-    model: nn.Module, *, dtype: torch.dtype | str | None = None, backend: str = 'eager', announce: bool = False
+    model: nn.Module, *, dtype: torch.dtype | str | None = None, backend: str = 'eager', log_difference: bool = False
 ) -> nn.Module:
     """The same model with a faster forward in eval mode.
 
-    What is returned is a second view of the model: it has the same class, attributes, submodules, tensors and state
-    dict, and what changes in one changes in the other, the training mode too; the model itself stays as slow as it is.
-    In training mode the view computes what the model does. In eval mode it computes with a folded copy of the weights,
-    made at the first forward and again after they changed, without gradients.
+    Returns a second view of the model: it has the same class, attributes, submodules, tensors and state dict. What
+    changes in one changes in the other, the training mode too. ``model`` itself does not become faster.
+
+    In training mode the view computes what the model computes. In eval mode it computes without gradients, with a fast
+    copy of the weights. The copy is made at the first forward, and again after the weights have changed.
 
     Args:
         model: A backbone, a neck, both in an ``nn.Sequential``, or a model of mmdet, mmseg or mmpretrain. Of a
-            detector the backend runs the backbone and the neck; its heads are run by PyTorch.
-        dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'`` or as torch names them, for what is inside; ``None`` means float32.
-            A framework's model returns float32 (a detector's ``extract_feat``, this precision), any other module the
-            precision of its input. On a GPU float32 is as exact as PyTorch's own settings let convolutions be, which
-            by default round to TF32.
-        backend: A key of ``BACKENDS``. ``'eager'`` needs no time to prepare.
-        announce: Log once how much the first outputs differ from the plain model's, which takes one plain forward.
+            detector the backend runs the backbone and the neck; PyTorch runs the heads.
+        dtype: Precision inside: ``'fp32'``, ``'bf16'``, ``'fp16'``, or one of these as a ``torch.dtype``; ``None``
+            means float32. A framework's model returns float32, but ``extract_feat`` of a detector returns ``dtype``.
+            Any other module returns the precision of its input. On a GPU float32 is as exact as PyTorch's settings
+            let convolutions be; by default they round to TF32.
+        backend: A key of ``BACKENDS``. ``'eager'`` needs no time to compile.
+        log_difference: Log once how much the first outputs differ from the plain model's. This takes one forward of
+            the plain model.
 
     Raises:
         ValueError: If an argument is unknown, or the backend's packages are not installed. In the forward: if the
             device has no instructions for the precision.
     """
     if isinstance(model, Accelerated):
-        model = model._engine.plain
-    engine = Engine(model, dtype=dtype_of(dtype), backend=backend, compile_part=compile_of(backend), announce=announce)
+        model = model._fast_copy.plain
+    fast_copy = FastCopy(
+        model, dtype=dtype_of(dtype), backend=backend, compile_part=compile_of(backend), log_difference=log_difference
+    )
     view: Accelerated = object.__new__(
         _view_class(type(model), kind_of(model))  # type: ignore[arg-type]  # nn.Module's hash
     )
-    view.__dict__ = model.__dict__  # not a copy: whatever is set on one is set on the other
-    object.__setattr__(view, '_engine', engine)
+    view.__dict__ = model.__dict__  # not a copy: an attribute that is set on one is set on the other
+    object.__setattr__(view, '_fast_copy', fast_copy)
     return view
 
 
 class Accelerated(nn.Module):
-    """Base of what ``accelerate`` returns."""
+    """Base class of what ``accelerate`` returns."""
 
-    __slots__ = ('_engine',)  # outside the shared dictionary
-    _engine: Engine
+    __slots__ = ('_fast_copy',)  # outside the shared dictionary
+    _fast_copy: FastCopy
 
     def train(self, mode: bool = True) -> Accelerated:
-        """Set the mode of the model; the fast copy is dropped before training, which also frees its memory."""
+        """Set the mode of the model. Training mode drops the fast copy, which frees its memory."""
         if mode:
-            self._engine.drop()
-        self._engine.plain.train(mode)
+            self._fast_copy.drop()
+        self._fast_copy.plain.train(mode)
         return self
 
     def _apply(self, *args: Any, **kwargs: Any) -> Accelerated:
-        self._engine.drop()
-        self._engine.plain._apply(*args, **kwargs)
+        self._fast_copy.drop()
+        self._fast_copy.plain._apply(*args, **kwargs)
         return self
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        """Pickle and copy the plain model and the choices, not the fast copy."""
-        engine = self._engine
-        return _restore, (engine.plain, engine.dtype, engine.backend, engine.announce)
+        """Pickle and copy the plain model and the arguments, not the fast copy."""
+        fast_copy = self._fast_copy
+        return _restore, (fast_copy.plain, fast_copy.dtype, fast_copy.backend, fast_copy.log_difference)
 
 
-def _restore(model: nn.Module, dtype: torch.dtype, backend: str, announce: bool) -> nn.Module:
-    return accelerate(model, dtype=dtype, backend=backend, announce=announce)
+def _restore(model: nn.Module, dtype: torch.dtype, backend: str, log_difference: bool) -> nn.Module:
+    return accelerate(model, dtype=dtype, backend=backend, log_difference=log_difference)
 
 
 @cache
 def _view_class(cls: type[nn.Module], kind: str) -> type[Accelerated]:
-    return type(f'Accelerated{cls.__name__}', (Accelerated, cls), {name: _faster(name) for name in METHODS[kind]})
+    methods = {name: _accelerated_method(name) for name in METHODS[kind]}
+    return type(f'Accelerated{cls.__name__}', (Accelerated, cls), methods)
 
 
-def _faster(name: str) -> Any:
+def _accelerated_method(name: str) -> Any:
     def method(self: Accelerated, *args: Any, **kwargs: Any) -> Any:
-        engine = self._engine
+        fast_copy = self._fast_copy
         if self.training or 'loss' in (kwargs.get('mode'), *args[2:3]):  # forward(inputs, data_samples, mode)
-            return getattr(engine.plain, name)(*args, **kwargs)
+            return getattr(fast_copy.plain, name)(*args, **kwargs)
         with torch.no_grad():
-            return getattr(engine.twin(), name)(*args, **kwargs)
+            return getattr(fast_copy.current(), name)(*args, **kwargs)
 
     method.__name__ = name
     return method

@@ -76,7 +76,7 @@ def _dynamic_shape_patches() -> Iterator[None]:
 
 
 def _divide_pooled_sizes(is_active: IsActive) -> Callable[[], None]:
-    """torch 2.6 to 2.13: its rule for pooled sizes asks whether the window divides the map, which fixes the answer.
+    """For torch 2.11: its rule for pooled sizes asks whether the window divides the map, which fixes the answer.
 
     The rule rounds a quotient down and corrects for truncation, which Python's ``//`` does not need.
     """
@@ -94,7 +94,7 @@ def _divide_pooled_sizes(is_active: IsActive) -> Callable[[], None]:
 
 
 def _ignore_leaf_spec(is_active: IsActive) -> Callable[[], None]:
-    """torch 2.11: its exporters copy their own tree specs, and the copy warns that its class is deprecated.
+    """For torch 2.11: its exporters copy their own tree specs, and the copy warns that its class is deprecated.
 
     ``warnings.catch_warnings`` would restore a wrong list of filters when two threads leave in the order in which they
     entered, so one filter is added and removed.
@@ -117,7 +117,7 @@ def _ignore_leaf_spec(is_active: IsActive) -> Callable[[], None]:
 
 
 def _skip_resize_advice(is_active: IsActive) -> Callable[[], None]:
-    """mmseg 1.2 and onedl-mmsegmentation 1.4: heads import ``resize`` by name, so its default argument is changed."""
+    """For mmseg 1.2 and onedl-mmsegmentation 1.4: heads import ``resize`` by name, so its default is changed."""
     from mmseg.models.utils import resize  # noqa: PLC0415, mmseg is optional
 
     original = resize.__defaults__

@@ -1,4 +1,4 @@
-"""Precisions by name, where each is of use, and tensors nested in tuples and lists from one to another."""
+"""Precisions: by name, of modules, of devices, and conversions of nested tensors from one to another."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
     {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 )
-"""The precisions as configs name them."""
+"""The precisions by the names that configs use."""
 
 
 def dtype_of(dtype: torch.dtype | str | None) -> torch.dtype:
-    """A precision given as such, by its name, or not at all, which means float32.
+    """The precision that an argument asks for; ``None`` means float32.
 
     Raises:
         ValueError: If it is none of ``DTYPES``.
@@ -28,7 +28,7 @@ def dtype_of(dtype: torch.dtype | str | None) -> torch.dtype:
 
 
 def check_device(dtype: torch.dtype, device: torch.device) -> None:
-    """Check that a device computes in a precision faster than in float32.
+    """Check that a device computes in a precision at least as fast as in float32.
 
     Raises:
         ValueError: For float16 on a CPU without instructions for it.
@@ -41,22 +41,22 @@ def check_device(dtype: torch.dtype, device: torch.device) -> None:
 
 
 def precision_of(module: nn.Module) -> torch.dtype:
-    """That of a module's own weights; float32 if it has none."""
+    """Precision of a module's weights; float32 if it has none."""
     tensors = (*module.parameters(), *module.buffers())
     return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """Where a module's tensors are; the CPU if it has none."""
+    """Device of a module's tensors; the CPU if it has none."""
     return next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device('cpu'))
 
 
 def cast(value: Any, dtype: torch.dtype) -> Any:
-    """The value with its floating tensors, also those in tuples, lists and dictionaries, in a precision."""
+    """The value with its floating-point tensors converted, also those in tuples, lists and dictionaries."""
     if isinstance(value, Tensor):
         return value.to(dtype) if value.is_floating_point() else value
     if isinstance(value, dict):
         return {key: cast(item, dtype) for key, item in value.items()}
-    if type(value) in (tuple, list):  # no subclass: a named tuple is built otherwise
+    if type(value) in (tuple, list):  # no subclass: a named tuple has another constructor
         return type(value)(cast(item, dtype) for item in value)
     return value

@@ -156,15 +156,15 @@ def test_a_change_that_fails_is_tried_again():
 def test_other_threads_pool_eagerly_while_one_traces():
     asked = []
 
-    class Neck(nn.Module):
+    class Ask(nn.Module):
         def forward(self, x):
             asked.append((pools_by_size(x), thread(lambda: pools_by_size(torch.zeros(1, 1, 8, 8)))))
             return x * 1
 
     sizes = {2: Dim('height', min=33), 3: Dim('width', min=33)}
-    torch.export.export(Neck(), (torch.zeros(2, 1, 64, 96),), dynamic_shapes=(sizes,), strict=False)
+    torch.export.export(Ask(), (torch.zeros(2, 1, 64, 96),), dynamic_shapes=(sizes,), strict=False)
     with dynamic_shape_patches():
-        torch.export.export(Neck(), (torch.zeros(2, 1, 64, 96),), dynamic_shapes=(sizes,), strict=False)
+        torch.export.export(Ask(), (torch.zeros(2, 1, 64, 96),), dynamic_shapes=(sizes,), strict=False)
     assert asked == [(False, True), (True, True)]
 
 
@@ -172,11 +172,15 @@ def test_other_threads_pool_eagerly_while_one_traces():
 
 
 class Pool(nn.Module):
+    """Images by four times four pixels."""
+
     def forward(self, x):
         return (F.avg_pool2d(x, 4, 4),)
 
 
 class Resize(nn.Module):
+    """Images at another size, as mmseg's heads resize their scores."""
+
     def forward(self, x):
         return (resize(x, size=(200, 201), mode='bilinear', align_corners=True),)
 
@@ -198,7 +202,6 @@ def test_tracing_for_every_size_still_needs_the_patch(module, patch):
     assert torch.equal(program.module()(x)[0], module(x)[0])
 
 
-@pytest.mark.skipif(not torch.__version__.startswith('2.11.'), reason='the version that warns of itself')
 def test_copies_of_tree_specs_still_warn():
     spec = _pytree.tree_structure((1,))
     with pytest.warns(FutureWarning, match='LeafSpec'):

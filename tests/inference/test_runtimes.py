@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch._inductor import aoti_load_package
 
-from hrnet_plugins.inference import FORMATS, Part
-from hrnet_plugins.inference.backends import BACKENDS, compile_of
-from hrnet_plugins.inference.files import TOLERANCE, compare, export, write
-from hrnet_plugins.inference.recorded import capture
+from hrnet_plugins.inference import EXPORT_FORMATS, Part
+from hrnet_plugins.inference.exporting import TOLERANCE, compare, export, write
+from hrnet_plugins.inference.runtimes.backends import BACKENDS, compile_of
+from hrnet_plugins.inference.tracing import trace
 from hrnet_plugins.models import HRFPN, HRNet
 from tests.helpers.networks import TINY, assert_equal, fill, image
 
@@ -27,7 +27,7 @@ RUNTIMES = [
 
 
 class Halve(nn.Module):
-    """The smallest thing with a norm to fold."""
+    """The smallest thing with a batch norm to fuse."""
 
     def __init__(self):
         super().__init__()
@@ -106,7 +106,7 @@ FACTS = {'recipe': 'digits', 'mean': '[127.5, 127.5, 127.5]'}
 
 def test_openvino_files_hold_weights_and_facts(pyramid, tmp_path):
     path = tmp_path / 'model.xml'
-    done = write(pyramid, path, FORMATS['openvino'], facts=FACTS)
+    done = write(pyramid, path, EXPORT_FORMATS['openvino'], facts=FACTS)
     assert max(done.errors.values()) <= TOLERANCE
     assert sorted(p.name for p in tmp_path.iterdir()) == ['model.bin', 'model.xml']
     assert f'{path}, {tmp_path / "model.bin"}: OpenVINO IR of ' in str(done)
@@ -123,7 +123,7 @@ def test_openvino_files_hold_weights_and_facts(pyramid, tmp_path):
 @pytest.mark.parametrize('kind', ['small', pytest.param('pyramid', marks=pytest.mark.slow)])
 def test_pt2_packages_hold_weights_and_facts(kind, pyramid, tmp_path):
     part = tiny() if kind == 'small' else pyramid
-    done = write(part, tmp_path / 'model.pt2', FORMATS['pt2'], facts=FACTS)
+    done = write(part, tmp_path / 'model.pt2', EXPORT_FORMATS['pt2'], facts=FACTS)
     assert max(done.errors.values()) <= TOLERANCE
     assert [p.name for p in tmp_path.iterdir()] == ['model.pt2']
     package = aoti_load_package(str(tmp_path / 'model.pt2'))
@@ -137,18 +137,18 @@ def test_pt2_packages_hold_weights_and_facts(kind, pyramid, tmp_path):
 def test_pt2_without_a_compiler_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr('torch._inductor.config.cpp.cxx', ('no-such-compiler',))
     with pytest.raises(ValueError, match=r'Inductor needs a C\+\+ compiler: install g\+\+, or name one in CXX'):
-        write(tiny(), tmp_path / 'model.pt2', FORMATS['pt2'], facts={})
+        write(tiny(), tmp_path / 'model.pt2', EXPORT_FORMATS['pt2'], facts={})
     assert not list(tmp_path.iterdir())
 
 
-def test_batch_norms_are_folded_before_recording(tmp_path):
-    write(tiny(), tmp_path / 'model.onnx', FORMATS['onnx'], facts={})
+def test_batch_norms_are_fused_before_tracing(tmp_path):
+    write(tiny(), tmp_path / 'model.onnx', EXPORT_FORMATS['onnx'], facts={})
     operations = {node.op_type for node in onnx.load(tmp_path / 'model.onnx').graph.node}
     assert 'BatchNormalization' not in operations
 
 
 def test_pyramids_pool_as_the_runtimes_know_it(pyramid):
-    targets = [str(node.target) for node in capture(pyramid).graph.nodes]
+    targets = [str(node.target) for node in trace(pyramid).graph.nodes]
     assert targets.count('aten.avg_pool2d.default') == 4
     assert not any('unfold' in target for target in targets)
 

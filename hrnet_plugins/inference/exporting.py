@@ -1,4 +1,4 @@
-"""Write a recipe's trained model as a file for another runtime, and hold that file to PyTorch's outputs."""
+"""Export a recipe's trained model as a file for another runtime, and check the file against PyTorch's outputs."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from hrnet_plugins.inference.parts import Part, exportable_part
-from hrnet_plugins.inference.recorded import Run, capture
+from hrnet_plugins.inference.exportable import exportable_part
+from hrnet_plugins.inference.part import Part, Run
+from hrnet_plugins.inference.tracing import trace
 from hrnet_plugins.recipes import model_of, recipe_path
 from hrnet_plugins.weights import check_against, convert, load_state_dict
 from hrnet_plugins.weights.catalog import SCHEME
 from hrnet_plugins.weights.hub import load
 
 TOLERANCE = 1e-4
-"""Greatest difference from PyTorch, as a part of the greatest output."""
-INPUT = 'images'
+"""Greatest allowed difference from PyTorch, as a part of the greatest output."""
 
 
 @dataclass(frozen=True)
-class Format:
+class ExportFormat:
     """A kind of file, and the runtime that checks it.
 
     Args:
-        module: Where it is implemented: ``write(program, part, path, facts) -> str`` writes the file, and others beside
-            it if the format has them, and describes it, such as by its opset; ``open_with_runtime(path) -> Run`` opens
-            it for inference.
-        suffix: Of its files.
+        module: The module with two functions. ``write(program, part, path, facts) -> str`` writes the file, and files
+            beside it if the format has them, and returns a description, such as the opset. ``open_with_runtime(path)
+            -> Run`` opens the file for inference.
+        suffix: Suffix of the file.
         runtime: Name of the runtime for reports.
-        packages: What it imports beyond this package's own dependencies.
+        packages: Packages that the module imports, beyond the dependencies of this library.
     """
 
     module: str
@@ -45,11 +45,13 @@ class Format:
     packages: tuple[str, ...] = ()
 
 
-FORMATS: Mapping[str, Format] = MappingProxyType(
+_RUNTIMES = 'hrnet_plugins.inference.runtimes'
+
+EXPORT_FORMATS: Mapping[str, ExportFormat] = MappingProxyType(
     {
-        'onnx': Format('hrnet_plugins.inference.onnx', '.onnx', 'ONNX Runtime', ('onnx', 'onnxscript', 'onnxruntime')),
-        'openvino': Format('hrnet_plugins.inference.openvino', '.xml', 'OpenVINO', ('openvino',)),
-        'pt2': Format('hrnet_plugins.inference.inductor', '.pt2', 'AOTInductor'),
+        'onnx': ExportFormat(f'{_RUNTIMES}.onnx', '.onnx', 'ONNX Runtime', ('onnx', 'onnxscript', 'onnxruntime')),
+        'openvino': ExportFormat(f'{_RUNTIMES}.openvino', '.xml', 'OpenVINO', ('openvino',)),
+        'pt2': ExportFormat(f'{_RUNTIMES}.inductor', '.pt2', 'AOTInductor'),
     }
 )
 """The formats of ``hrnet-plugins export`` by name."""
@@ -57,16 +59,16 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Export:
-    """An exported file and how it compared.
+    """An exported file, and how it compares with PyTorch.
 
     Args:
         path: The file.
-        files: All that were written: the file, and what the format keeps beside it.
-        description: The format's own facts, such as the opset.
-        runtime: What ran it.
-        note: What the outputs are and what of the model is left out.
+        files: All files that were written: ``path``, and the files that the format keeps beside it.
+        description: Facts about the file, such as the opset.
+        runtime: The runtime that checked it.
+        note: What the outputs are, and what of the model is left out.
         min_size: Smallest height and width in pixels that it takes.
-        errors: ``max|a - b| / max|b|`` against PyTorch by input shape (B, C, H, W), the worst output of each.
+        errors: ``max|a - b| / max|b|`` of the worst output, by input shape (B, C, H, W).
     """
 
     path: Path
@@ -92,69 +94,70 @@ class Export:
 
 
 def export(recipe: str, checkpoint: str, *, format: str = 'onnx', out: str | Path | None = None) -> Export:  # noqa: A002
-    """Export the model of a recipe with the weights of a checkpoint, for any batch and any size from a smallest.
+    """Export the model of a recipe with the weights of a checkpoint.
 
-    The file takes normalised images: the mean, deviation and channel order are in it as metadata.
+    The file takes normalised images, any number at once, of any size from a minimum. The mean, the standard deviation
+    and the channel order are in its metadata.
 
     Args:
-        recipe: Name or path.
+        recipe: Name or path of the recipe.
         checkpoint: A file in any format that ``convert`` reads, or a name such as ``hrnet://cls_w18``.
-        format: A key of ``FORMATS``.
-        out: The file to write, with the format's suffix; the recipe's name, here, if not given.
+        format: A key of ``EXPORT_FORMATS``.
+        out: The file to write, with the format's suffix; ``None`` means the recipe's name, in the current folder.
 
     Raises:
         ValueError: If the format is unknown or its packages are not installed, ``out`` has another suffix, the
             checkpoint does not fit the model, the model cannot be exported, or the file's outputs are not PyTorch's.
             Then nothing is written.
     """
-    if format not in FORMATS:
-        raise ValueError(f'`format` ({format!r}) is unknown; known: {", ".join(FORMATS)}')
-    kind = FORMATS[format]
-    absent = [name for name in kind.packages if importlib.util.find_spec(name) is None]
+    if format not in EXPORT_FORMATS:
+        raise ValueError(f'`format` ({format!r}) is unknown; known: {", ".join(EXPORT_FORMATS)}')
+    target = EXPORT_FORMATS[format]
+    absent = [name for name in target.packages if importlib.util.find_spec(name) is None]
     if absent:
         raise ValueError(f"`format` ({format!r}) needs {', '.join(absent)}: pip install 'hrnet-plugins[export]'")
     config = recipe_path(recipe)
-    path = Path(out) if out is not None else Path(f'{config.stem}{kind.suffix}')
-    if path.suffix != kind.suffix:
-        raise ValueError(f'`out` ({path}) of `format` ({format!r}) must end in {kind.suffix}')
+    path = Path(out) if out is not None else Path(f'{config.stem}{target.suffix}')
+    if path.suffix != target.suffix:
+        raise ValueError(f'`out` ({path}) of `format` ({format!r}) must end in {target.suffix}')
     model = model_of(config)
     _load(model, checkpoint)
     facts = {'recipe': config.stem, **_preprocessing(config)}
-    return write(exportable_part(model.eval()), path, kind, facts=facts)
+    return write(exportable_part(model.eval()), path, target, facts=facts)
 
 
-def write(part: Part, path: Path, kind: Format, *, facts: Mapping[str, str]) -> Export:
-    """Write a part of a model for another runtime and check it; the file appears once it has passed.
+def write(part: Part, path: Path, target: ExportFormat, *, facts: Mapping[str, str]) -> Export:
+    """Write a part as a file and check the file in its runtime; the file appears at ``path`` once it has passed.
 
     Args:
         part: What to write.
         path: The file.
-        kind: Its format.
+        target: Format of the file.
         facts: Metadata to put into the file.
 
     Raises:
-        ValueError: If the part cannot be recorded or written, or the file's outputs are not PyTorch's.
+        ValueError: If the part cannot be traced or written, or the file's outputs are not PyTorch's.
     """
-    library = importlib.import_module(kind.module)
+    library = importlib.import_module(target.module)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         draft = Path(folder) / path.name
-        description = library.write(capture(part), part, draft, facts)
+        description = library.write(trace(part), part, draft, facts)
         errors = compare(library.open_with_runtime(draft), part)
         worst = max(errors.values())
         if not worst <= TOLERANCE:
             raise ValueError(
-                f'the {kind.runtime} outputs of {path.name} differ from PyTorch by {worst:.1e} of the greatest, more '
+                f'the {target.runtime} outputs of {path.name} differ from PyTorch by {worst:.1e} of the greatest, more '
                 f'than {TOLERANCE:.0e}: the file is not kept'
             )
         drafts = sorted(Path(folder).iterdir(), key=lambda file: file != draft)  # the file first
         files = tuple(file.replace(path.parent / file.name) for file in drafts)
-    return Export(path, files, description, kind.runtime, part.note, part.min_size, errors)
+    return Export(path, files, description, target.runtime, part.note, part.min_size, errors)
 
 
 @torch.no_grad()
 def compare(run: Run, part: Part) -> dict[tuple[int, ...], float]:
-    """The worst ``max|a - b| / max|b|`` of a runtime against PyTorch, by input shape, on normal noise."""
+    """``max|a - b| / max|b|`` of a runtime's worst output against PyTorch's, by input shape, on normal noise."""
     errors = {}
     generator = torch.Generator().manual_seed(0)
     for batch, height, width in part.checked:

@@ -13,14 +13,14 @@ from click.testing import CliRunner
 from torch import nn
 
 from hrnet_plugins import cli
-from hrnet_plugins.inference import FORMATS, Part, export, exportable_part
-from hrnet_plugins.inference.files import TOLERANCE, compare, write
+from hrnet_plugins.inference import EXPORT_FORMATS, Part, export, exportable_part
+from hrnet_plugins.inference.exporting import TOLERANCE, compare, write
 from hrnet_plugins.models import HRNet
 from hrnet_plugins.recipes import model_of, recipes
 from tests.helpers import frameworks
 from tests.helpers.networks import TINY, assert_equal, fill, image
 
-ONNX = FORMATS['onnx']
+ONNX = EXPORT_FORMATS['onnx']
 
 MODELS = {
     'classifier': lambda: frameworks.classifier(TINY, num_classes=7, out_channels=24, mid_channels=(8, 16, 24, 40)),
@@ -93,7 +93,7 @@ class Counting(nn.Module):
         return tuple(x[: int((x.mean() > 0).sum())] for x in feats)
 
 
-def test_what_cannot_be_recorded_has_a_reason(tmp_path):
+def test_what_cannot_be_traced_has_a_reason(tmp_path):
     model = MODELS['classifier']()
     model.neck.insert(0, Counting())
     with pytest.raises(ValueError, match=r'cannot be exported, torch.export does not follow it: \w+: .*data-dependent'):
@@ -111,7 +111,7 @@ class Halve(nn.Module):
 def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
     part = Part(Halve(), ('half',), 'half of the images', channels=3)
     assert write(part, tmp_path / 'kept.onnx', ONNX, facts={}).path.is_file()
-    monkeypatch.setattr('hrnet_plugins.inference.files.TOLERANCE', -1.0)
+    monkeypatch.setattr('hrnet_plugins.inference.exporting.TOLERANCE', -1.0)
     with pytest.raises(ValueError, match=r'ONNX Runtime outputs of a.onnx differ .*: the file is not kept'):
         write(part, tmp_path / 'a.onnx', ONNX, facts={})
     assert [path.name for path in tmp_path.iterdir()] == ['kept.onnx']

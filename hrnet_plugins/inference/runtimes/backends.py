@@ -1,4 +1,4 @@
-"""What can run an accelerated part of a model, and where each is implemented."""
+"""The table of backends: what can run an accelerated part of a model, and where each is implemented."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from types import MappingProxyType
 
 import torch
 
-from hrnet_plugins.inference.files import Run
-from hrnet_plugins.inference.parts import Part
+from hrnet_plugins.inference.part import Part, Run
 
 Compile = Callable[[Part, torch.dtype], Run]
-"""Makes a part ready to run in a precision.
+"""Prepares a part to run in a precision.
 
-The part's module is the plain one, in eval mode, with its own tensors: read them, do not change them. What is returned
-takes images (B, C, H, W) in float32 or in that precision, on the device the module is on now, and gives tensors of
-either precision. It need not follow later changes of the weights: the caller asks again.
+The part's module is the plain one, in eval mode, with its own tensors: a backend may read them and must not change
+them. The result takes images (B, C, H, W), in float32 or in the precision, on the device where the module is now, and
+returns tensors of either precision. It need not follow later changes of the weights: the caller compiles again.
 """
 
 
@@ -27,8 +26,8 @@ class Backend:
     """One way to run a part.
 
     Args:
-        module: Where ``compile``, a ``Compile``, is implemented; imported only when asked for.
-        packages: What it imports beyond this package's own dependencies.
+        module: The module with ``compile``, a ``Compile``. It is imported when the backend is asked for.
+        packages: Packages that the module imports, beyond the dependencies of this library.
     """
 
     module: str
@@ -37,10 +36,10 @@ class Backend:
 
 BACKENDS: Mapping[str, Backend] = MappingProxyType(
     {
-        'eager': Backend('hrnet_plugins.inference.eager'),
-        'inductor': Backend('hrnet_plugins.inference.inductor'),
-        'onnxruntime': Backend('hrnet_plugins.inference.onnx', ('onnx', 'onnxscript', 'onnxruntime')),
-        'openvino': Backend('hrnet_plugins.inference.openvino', ('openvino',)),
+        'eager': Backend('hrnet_plugins.inference.runtimes.eager'),
+        'inductor': Backend('hrnet_plugins.inference.runtimes.inductor'),
+        'onnxruntime': Backend('hrnet_plugins.inference.runtimes.onnx', ('onnx', 'onnxscript', 'onnxruntime')),
+        'openvino': Backend('hrnet_plugins.inference.runtimes.openvino', ('openvino',)),
     }
 )
 """The backends of ``accelerate`` by name."""

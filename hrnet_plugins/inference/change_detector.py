@@ -1,4 +1,4 @@
-"""Notice that a module changed: other tensors, other values, other submodules."""
+"""Detect that a module changed: its tensors, their values, or its submodules."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from torch import Tensor, nn
 
 
-class Watch:
-    """The state of a module at one moment, cheap to compare with its state later.
+class ChangeDetector:
+    """Remembers the state of a module, and tells later, at little cost, whether the state is different.
 
-    It sees every in-place write that autograd's version counters see (optimizer steps, ``load_state_dict``, ``copy_``),
-    tensors and submodules that were exchanged, added or removed, and moves to another device or precision. Writes
-    through ``tensor.data`` leave no trace, in PyTorch itself neither.
+    It notices every in-place write that autograd's version counters notice (optimizer steps, ``load_state_dict``,
+    ``copy_``), tensors and submodules that were replaced, added or removed, and moves to another device or precision.
+    It does not notice writes through ``tensor.data``, which PyTorch does not count either.
 
     Args:
-        module: What to watch.
+        module: The module to remember.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -27,19 +27,20 @@ class Watch:
         self._entries = list(_values(self._tables))
         tensors = [t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()]
         self._tensors = tensors
-        self._counted = [t for t in tensors if not t.is_inference()]  # the others have no counter
-        self._marks = self._marks_now()
+        self._counted = [t for t in tensors if not t.is_inference()]  # inference tensors have no version counter
+        self._versions = self._current_versions()
 
     def changed(self) -> bool:
-        """Whether anything is different now."""
+        """True when anything is different from the remembered state."""
         # In C loops: a forward on a GPU takes milliseconds, and there are thousands of entries.
         return (
             sum(map(len, self._tables)) != len(self._entries)
             or not all(map(is_, _values(self._tables), self._entries))
-            or self._marks_now() != self._marks
+            or self._current_versions() != self._versions
         )
 
-    def _marks_now(self) -> tuple[list[int], list[int]]:
+    def _current_versions(self) -> tuple[list[int], list[int]]:
+        """Version counters and memory addresses of the tensors."""
         return list(map(_version, self._counted)), list(map(Tensor.data_ptr, self._tensors))
 
 

@@ -1,4 +1,4 @@
-"""ONNX files, by PyTorch's exporter, and ONNX Runtime, which checks them and runs parts in process."""
+"""ONNX files, made by PyTorch's exporter, and ONNX Runtime, which checks the files and runs parts in process."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from hrnet_plugins.inference.files import INPUT
-from hrnet_plugins.inference.parts import Part
-from hrnet_plugins.inference.patches import dynamic_shape_patches
-from hrnet_plugins.inference.recorded import Run, check_supported, compile_recorded, reason
+from hrnet_plugins.inference.part import INPUT, Part, Run
+from hrnet_plugins.inference.runtimes.traced import check_supported, compile_traced
+from hrnet_plugins.inference.tracing import exporter, root_cause
 
 SIZES = ('batch', 'height', 'width')
 
 
 def write(program: ExportedProgram, part: Part, path: Path, facts: Mapping[str, str]) -> str:
-    """Write a recorded program as one ONNX file, weights included, and describe it.
+    """Write a traced program as one ONNX file, weights included, and describe it.
 
     Raises:
-        ValueError: With the reason, if ONNX has no form for something in it.
+        ValueError: If ONNX has no form for an operation of the program; the message has the cause.
     """
     names: dict[str, Any] = dict(input_names=[INPUT], output_names=list(part.outputs) or None)
     try:
-        with dynamic_shape_patches():
+        with exporter():
             torch.onnx.export(program, f=path, dynamo=True, verbose=False, external_data=False, **names)
     except Exception as error:
-        raise ValueError(f'the model cannot be exported to ONNX: {reason(error)}') from error
+        raise ValueError(f'the model cannot be exported to ONNX: {root_cause(error)}') from error
     model = onnx.load(path)
     _name_sizes(model.graph)
     onnx.helper.set_model_props(model, dict(facts))
@@ -54,10 +53,10 @@ def open_with_runtime(path: Path) -> Run:
 
 
 def compile(part: Part, dtype: torch.dtype) -> Run:  # noqa: A001, every backend calls it so
-    """See ``hrnet_plugins.inference.backends.Compile``; on the CPU, in float32, which is what its kernels have.
+    """See ``hrnet_plugins.inference.runtimes.backends.Compile``. On the CPU, in float32 only, as its kernels.
 
     Raises:
-        ValueError: If the precision or the device is another, or the part cannot be recorded or has no ONNX form.
+        ValueError: If the precision or the device is another, or the part cannot be traced or has no ONNX form.
     """
     check_supported(part, dtype, 'onnxruntime', (torch.float32,), only_cpu=True)
 
@@ -67,11 +66,11 @@ def compile(part: Part, dtype: torch.dtype) -> Run:  # noqa: A001, every backend
             write(program, part, path, {})
             return open_with_runtime(path)
 
-    return compile_recorded(part, dtype, start)
+    return compile_traced(part, dtype, start)
 
 
 def _name_sizes(graph: onnx.GraphProto) -> None:
-    """Call the free sizes batch, height and width, also where others are computed from them."""
+    """Name the dynamic sizes batch, height and width, also inside the expressions of sizes that depend on them."""
     (image,) = graph.input
     symbols = (dim.dim_param for dim in image.type.tensor_type.shape.dim if dim.dim_param)
     names: dict[str, Any] = dict(zip(symbols, SIZES, strict=True))

@@ -1,10 +1,10 @@
 """3x3 convolutions with a quarter of the multiplications, in float32 on CPUs.
 
-Winograd's F(4x4, 3x3) (Lavin and Gray, arXiv:1509.09308): a tile of 4x4 output pixels takes 36 products of each
-pair of channels instead of 144.
+Winograd's F(4x4, 3x3) (Lavin and Gray, arXiv:1509.09308): a tile of 4x4 output pixels takes 36 products for each pair
+of channels instead of 144.
 
-Shape legend: B batch, C input channels, O output channels, h x w size of the map, n tiles in a band: of b images, r
-rows of t each.
+Shape legend: B batch, C input channels, O output channels, h x w map size, n tiles in a band: b images with r rows of t
+tiles each.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hrnet_plugins.inference.fast.fold import FoldedConv, Orders, packs
+from hrnet_plugins.inference.fused.conv_bn import FusedConv
+from hrnet_plugins.inference.fused.onednn import PackedWeightCache, supports_packed_weights
 
 TILE = 4
 POINTS = (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))
-"""Where the polynomials are evaluated, infinity aside. Rounding is a quarter of that with the usual 0, 1, -1, 2, -2
-(1.7e-6 against 6.8e-6 of the greatest output, for 256 channels of normal noise), and no more than of the plain sum."""
+"""Interpolation points besides infinity. The rounding error is a quarter of that with the usual 0, 1, -1, 2, -2:
+1.7e-6 against 6.8e-6 of the greatest output, for 256 channels of normal noise. A direct convolution rounds as much."""
 BAND_BYTES = 8 << 20
-"""Transformed pixels that are worked on at once: enough for the products, few enough to stay in the cache."""
+"""Transformed pixels that are worked on at once: large enough for fast products, small enough for the cache."""
 MIN_CHANNELS = 96
-"""Below, the transforms cost what the products save."""
+"""With fewer channels the transforms cost more time than the products save."""
 MIN_TILES = 16
-"""Below, neither."""
+"""With fewer tiles the transforms cost more time than the products save."""
 
 
-class WinogradConv(FoldedConv):
-    """A 3x3 convolution with stride and padding 1.
+class WinogradConv(FusedConv):
+    """A 3x3 convolution with stride 1 and padding 1.
 
     Args:
         weight: (O, C, 3, 3).
@@ -40,20 +41,20 @@ class WinogradConv(FoldedConv):
     """
 
     bias: Tensor
-    into: Tensor
-    back: Tensor
+    input_transform: Tensor
+    output_transform: Tensor
 
     def __init__(self, weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> None:
         super().__init__(weight, weight.new_zeros(len(weight)) if bias is None else bias, conv)
-        _, interpolate, back = _MATRICES
-        self.register_buffer('into', torch.kron(interpolate, interpolate).to(weight.dtype))  # (36, 36)
-        self.register_buffer('back', torch.kron(back, back).to(weight.dtype))  # (16, 36)
-        self.orders = Orders((0, 0), (1, 1), (1, 1), 36)  # a 1x1 convolution with a group for each point
+        _, pixels, outputs = _TRANSFORMS
+        self.register_buffer('input_transform', torch.kron(pixels, pixels).to(weight.dtype))  # (36, 36)
+        self.register_buffer('output_transform', torch.kron(outputs, outputs).to(weight.dtype))  # (16, 36)
+        self.packed = PackedWeightCache((0, 0), (1, 1), (1, 1), 36)  # a 1x1 convolution, one group for each point
 
-    def _matrices(self) -> Tensor:
-        """The weight of that convolution (36 O, C, 1, 1): packed it takes four times the memory of the 3x3's."""
-        evaluate = _MATRICES[0].to(self.weight.dtype)
-        return torch.einsum('ai,ocij,bj->aboc', evaluate, self.weight, evaluate).flatten(0, 2)[..., None, None]
+    def _transformed_weight(self) -> Tensor:
+        """Weight of that convolution (36 O, C, 1, 1). Packed it takes four times the memory of the 3x3 weight."""
+        kernel = _TRANSFORMS[0].to(self.weight.dtype)
+        return torch.einsum('ai,ocij,bj->aboc', kernel, self.weight, kernel).flatten(0, 2)[..., None, None]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, O, h, w)."""
@@ -79,17 +80,17 @@ class WinogradConv(FoldedConv):
 
     def _pixels(self, tiles: Tensor) -> Tensor:
         """(n, 36, C) -> (n, 16, O)."""
-        points = torch.bmm(self.into.expand(len(tiles), -1, -1), tiles)  # (n, 36, C)
+        points = torch.bmm(self.input_transform.expand(len(tiles), -1, -1), tiles)  # (n, 36, C)
         maps = points.view(1, 1, len(tiles), -1).permute(0, 3, 1, 2)  # (1, 36 C, 1, n)
-        products = self.orders.run(maps, self._matrices, None)
+        products = self.packed.run(maps, self._transformed_weight, None)
         products = products.permute(0, 2, 3, 1).reshape(len(tiles), 36, -1)
-        return torch.bmm(self.back.expand(len(tiles), -1, -1), products)
+        return torch.bmm(self.output_transform.expand(len(tiles), -1, -1), products)
 
 
-def pays(weight: Tensor, conv: nn.Conv2d) -> bool:
-    """Whether a convolution with these weights is one of those, and large enough in channels to gain."""
+def is_profitable(weight: Tensor, conv: nn.Conv2d) -> bool:
+    """True when ``WinogradConv`` can compute a convolution with this weight, and is faster than a direct one."""
     return (
-        packs(weight)
+        supports_packed_weights(weight)
         and weight.dtype == torch.float32
         and weight.shape[2:] == (3, 3)
         and min(weight.shape[:2]) >= MIN_CHANNELS
@@ -97,18 +98,18 @@ def pays(weight: Tensor, conv: nn.Conv2d) -> bool:
     )
 
 
-def _matrices() -> tuple[Tensor, Tensor, Tensor]:
-    """What takes a row of the kernel (6, 3) and of the pixels (6, 6) to the points, and the products back (4, 6)."""
+def _transforms() -> tuple[Tensor, Tensor, Tensor]:
+    """1-D transforms: of the kernel (6, 3), of the pixels (6, 6), and of the products back to outputs (4, 6)."""
     points = np.array(POINTS)
-    kernel, pixels, back = np.zeros((6, 3)), np.zeros((6, 6)), np.zeros((4, 6))
+    kernel, pixels, outputs = np.zeros((6, 3)), np.zeros((6, 6)), np.zeros((4, 6))
     for i, point in enumerate(points):
         others = np.delete(points, i)
         kernel[i] = point ** np.arange(3) / np.prod(point - others)
         pixels[i, :5] = np.poly(others)[::-1]
-        back[:, i] = point ** np.arange(4)
-    kernel[5, 2] = back[3, 5] = 1  # at infinity
+        outputs[:, i] = point ** np.arange(4)
+    kernel[5, 2] = outputs[3, 5] = 1  # at infinity
     pixels[5] = np.poly(points)[::-1]
-    return torch.from_numpy(kernel), torch.from_numpy(pixels), torch.from_numpy(back)
+    return torch.from_numpy(kernel), torch.from_numpy(pixels), torch.from_numpy(outputs)
 
 
-_MATRICES = _matrices()
+_TRANSFORMS = _transforms()

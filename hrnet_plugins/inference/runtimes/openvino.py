@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: its files, and models run in process."""
+"""OpenVINO on the CPU: its files, and parts run in process."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from hrnet_plugins.inference.files import INPUT
-from hrnet_plugins.inference.parts import Part
-from hrnet_plugins.inference.patches import dynamic_shape_patches
-from hrnet_plugins.inference.recorded import Run, check_supported, compile_recorded, reason
+from hrnet_plugins.inference.part import INPUT, Part, Run
+from hrnet_plugins.inference.runtimes.traced import check_supported, compile_traced
+from hrnet_plugins.inference.tracing import exporter, root_cause
 
 PRECISIONS = {torch.float32: 'f32', torch.bfloat16: 'bf16'}
-"""What the operations compute in. Always said: by itself the CPU plugin takes bf16 where the machine is fast in it."""
+"""The precisions by OpenVINO's names. One is always set: by default the CPU plugin uses bf16 where that is fast."""
 
 
 def write(program: ExportedProgram, part: Part, path: Path, facts: Mapping[str, str]) -> str:
-    """Write a recorded program as an ``.xml`` file and its weights as the ``.bin`` file beside it.
+    """Write a traced program as an ``.xml`` file and its weights as the ``.bin`` file beside it.
 
     Raises:
-        ValueError: With the reason, if OpenVINO has no form for something in it.
+        ValueError: If OpenVINO has no form for an operation of the program; the message has the cause.
     """
     model = _convert(program, part)
     for key, value in facts.items():
@@ -38,22 +37,22 @@ def open_with_runtime(path: Path) -> Run:
 
 
 def compile(part: Part, dtype: torch.dtype) -> Run:  # noqa: A001, every backend calls it so
-    """See ``hrnet_plugins.inference.backends.Compile``; on the CPU, with float32 outputs.
+    """See ``hrnet_plugins.inference.runtimes.backends.Compile``. On the CPU, with float32 outputs.
 
     Raises:
-        ValueError: If the precision is none of ``PRECISIONS``, the device is another, or the part cannot be recorded or
+        ValueError: If the precision is none of ``PRECISIONS``, the device is another, or the part cannot be traced or
             converted.
     """
     check_supported(part, dtype, 'openvino', PRECISIONS, only_cpu=True)
-    return compile_recorded(part, torch.float32, lambda program: _start(_convert(program, part), dtype))
+    return compile_traced(part, torch.float32, lambda program: _start(_convert(program, part), dtype))
 
 
 def _convert(program: ExportedProgram, part: Part) -> openvino.Model:
     try:
-        with dynamic_shape_patches():
+        with exporter():
             model = openvino.convert_model(program)
     except Exception as error:
-        raise ValueError(f'the model cannot be converted to OpenVINO: {reason(error)}') from error
+        raise ValueError(f'the model cannot be converted to OpenVINO: {root_cause(error)}') from error
     model.input(0).get_tensor().set_names({INPUT})
     for output, name in zip(model.outputs, part.outputs):
         output.get_tensor().set_names({name})

@@ -1,0 +1,1 @@
+"""What runs an accelerated part: one module for each runtime, and the table of backends."""
