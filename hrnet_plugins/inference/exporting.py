@@ -12,15 +12,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from hrnet_plugins.hub import load_weights
 from hrnet_plugins.inference.exportable import exportable_part
 from hrnet_plugins.inference.part import Part, Run
 from hrnet_plugins.inference.tracing import trace
 from hrnet_plugins.recipes import model_of, recipe_path
-from hrnet_plugins.weights import check_against, convert, load_state_dict
-from hrnet_plugins.weights.catalog import SCHEME
-from hrnet_plugins.weights.hub import load
 
 TOLERANCE = 1e-4
 """Greatest allowed difference from PyTorch, as a part of the greatest output."""
@@ -101,7 +99,7 @@ def export(recipe: str, checkpoint: str, *, format: str = 'onnx', out: str | Pat
 
     Args:
         recipe: Name or path of the recipe.
-        checkpoint: A file in any format that ``convert`` reads, or a name such as ``hrnet://cls_w18``.
+        checkpoint: A file in any published format, a name such as ``hrnet://cls_w18``, or an address.
         format: A key of ``EXPORT_FORMATS``.
         out: The file to write, with the format's suffix; ``None`` means the recipe's name, in the current folder.
 
@@ -121,7 +119,7 @@ def export(recipe: str, checkpoint: str, *, format: str = 'onnx', out: str | Pat
     if path.suffix != target.suffix:
         raise ValueError(f'`out` ({path}) of `format` ({format!r}) must end in {target.suffix}')
     model = model_of(config)
-    _load(model, checkpoint)
+    load_weights(model, checkpoint)
     facts = {'recipe': config.stem, **_preprocessing(config)}
     return write(exportable_part(model.eval()), path, target, facts=facts)
 
@@ -171,15 +169,6 @@ def compare(run: Run, part: Part) -> dict[tuple[int, ...], float]:
 def _difference(a: Tensor, b: Tensor) -> float:
     error = float((a - b).abs().max() / b.abs().max()) if a.shape == b.shape else math.inf
     return error if math.isfinite(error) else math.inf
-
-
-def _load(model: nn.Module, checkpoint: str) -> None:
-    """Load weights strictly, in OpenMMLab's names or any published ones."""
-    state = load(checkpoint) if checkpoint.startswith(SCHEME) else load_state_dict(checkpoint)
-    if not state.keys() >= model.state_dict().keys():
-        state, _ = convert(state)
-    check_against(state, model)
-    model.load_state_dict(state, strict=True)
 
 
 def _preprocessing(config: Path) -> dict[str, str]:
