@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hrnet_plugins.archs import HRNetArch, Stage
 from hrnet_plugins.models.hr_module import HRModule
-from hrnet_plugins.models.layers import DEFAULT_INIT, LayerFactory, ResidualBlock, named_norm, residual_layer
+from hrnet_plugins.models.layers import DEFAULT_INIT, LayerFactory, NamedNorms, ResidualBlock, residual_layer
 from hrnet_plugins.models.pretrained import initialise, is_pretrained
 from hrnet_plugins.registry import MODELS
 
@@ -41,7 +41,7 @@ torch.fx.wrap('check_image')  # a step of its own in traced graphs, which cannot
 
 
 @MODELS.register_module()
-class HRNet(BaseModule):
+class HRNet(NamedNorms, BaseModule):
     """High-resolution network: branches at strides 4, 8, 16, 32 kept in parallel and exchanging at every module.
 
     Source: Wang et al., "Deep High-Resolution Representation Learning for Visual Recognition" (TPAMI 2020,
@@ -75,11 +75,6 @@ class HRNet(BaseModule):
     Raises:
         ValueError: If an argument is out of range or contradicts another.
     """
-
-    norm1_name: str
-    norm2_name: str
-    norm1 = named_norm('norm1_name')
-    norm2 = named_norm('norm2_name')
 
     def __init__(
         self,

@@ -62,21 +62,29 @@ class LayerFactory:
         return self.conv_norm(in_channels, out_channels, 3, stride=stride).append(nn.ReLU(inplace=True))
 
 
-def named_norm(attribute: str) -> Any:
-    """A property that is the norm whose published name, ``bn1`` or ``gn1``, another attribute holds.
+class NamedNorms(nn.Module):
+    """Two norms whose names in the state dict depend on their kind, as in all three frameworks.
 
-    As in all three frameworks: ``norm1`` is the norm, ``norm1_name`` says what the state dict calls it.
+    Attributes:
+        norm1_name: What the state dict calls the first norm: ``bn1``, or ``gn1`` for group norms.
+        norm2_name: The same of the second.
     """
 
-    def norm(self: nn.Module) -> nn.Module:
-        module = self._modules[self.__dict__[attribute]]
-        assert module is not None
-        return module
+    norm1_name: str
+    norm2_name: str
 
-    return property(norm, doc=f'The norm that ``{attribute}`` names.')
+    @property
+    def norm1(self) -> nn.Module:
+        """The norm after ``conv1``."""
+        return self._modules[self.norm1_name]  # type: ignore[return-value]  # never None
+
+    @property
+    def norm2(self) -> nn.Module:
+        """The norm after ``conv2``."""
+        return self._modules[self.norm2_name]  # type: ignore[return-value]  # never None
 
 
-class ResidualBlock(nn.Module):
+class ResidualBlock(NamedNorms):
     """What the two residual blocks share (He et al., arXiv:1512.03385, section 3): ``relu(branch(x) + shortcut(x))``.
 
     Args:
@@ -89,10 +97,6 @@ class ResidualBlock(nn.Module):
 
     relu: nn.ReLU
     downsample: nn.Sequential | None
-    norm1_name: str
-    norm2_name: str
-    norm1 = named_norm('norm1_name')
-    norm2 = named_norm('norm2_name')
 
     def __init__(self, in_channels: int, channels: int, layers: LayerFactory, *, with_cp: bool = False) -> None:
         super().__init__()
@@ -157,7 +161,6 @@ class Bottleneck(ResidualBlock):
     """1x1, 3x3 and 1x1 convolutions beside the shortcut, to four times ``channels``. Arguments as ``ResidualBlock``."""
 
     norm3_name: str
-    norm3 = named_norm('norm3_name')
 
     def __init__(self, in_channels: int, channels: int, layers: LayerFactory, *, with_cp: bool = False) -> None:
         super().__init__(in_channels, channels, layers, with_cp=with_cp)
@@ -170,6 +173,11 @@ class Bottleneck(ResidualBlock):
         self.norm3_name = layers.add_norm(self, out_channels, postfix=3)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = _shortcut(in_channels, out_channels, layers)
+
+    @property
+    def norm3(self) -> nn.Module:
+        """The norm after ``conv3``."""
+        return self._modules[self.norm3_name]  # type: ignore[return-value]  # never None
 
     def branch(self, x: Tensor) -> Tensor:
         """See ``ResidualBlock``."""
