@@ -13,7 +13,7 @@ from hrnet_plugins.inference.precision import device_of
 from hrnet_plugins.inference.runtimes.cuda_graphs import CudaCapture, GraphCache
 
 TENSOR_CORE_MULTIPLE = 8
-"""Tensor cores take channels in multiples of this in 16 bit. On CPUs oneDNN is faster without: see CONTRIBUTING."""
+"""Tensor cores take channels in multiples of this in 16 bit. On CPUs oneDNN is faster without: see docs/design."""
 
 
 def compile(part: Part, dtype: torch.dtype) -> Run:  # noqa: A001, every backend calls it so
