@@ -1,4 +1,4 @@
-_base_ = './seg_data.py'
+_base_ = './seg_crops.py'
 
 num_classes = 19
 crop_size = (512, 1024)
@@ -11,24 +11,12 @@ class_weight = [
 loss = dict(type='hrnet_plugins.CrossEntropy', class_weight=class_weight)
 aux_loss = loss
 
-# The long side becomes 0.5, 0.6, ... 2.1 times the base size, one of them by chance.
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='hrnet_plugins.LoadLabels'),
-    dict(
-        type='RandomChoiceResize',
-        scales=[(int(base_size * i / 10 + 0.5),) * 2 for i in range(5, 22)],
-        keep_ratio=True,
-    ),
-    dict(type='Pad', size=crop_size[::-1], pad_val=dict(img=0, seg=255)),  # black, as it comes before normalisation
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='hrnet_plugins.LoadLabels'),
-    dict(type='PackSegInputs'),
+    *_base_.train_pipeline[:2],
+    dict(_base_.train_pipeline[2], scales=[(int(base_size * i / 10 + 0.5),) * 2 for i in range(5, 22)]),
+    dict(_base_.train_pipeline[3], size=crop_size[::-1]),
+    dict(_base_.train_pipeline[4], crop_size=crop_size),
+    *_base_.train_pipeline[5:],
 ]
 train_dataloader = dict(
     batch_size=3,
@@ -44,21 +32,13 @@ val_dataloader = dict(
         type='hrnet_plugins.CityscapesDataset',
         data_root=data_root,
         data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
-        pipeline=test_pipeline,
     ),
 )
 test_dataloader = val_dataloader
 
-fused_test = dict(
-    mode='fused',
-    base_size=base_size,
-    crop_size=(1024, 2048),
-    windows='shifted',
-    scales=[1.0],
-    flip=False,
-)
+fused_test = dict(base_size=base_size, crop_size=(1024, 2048), windows='shifted')
 tta_pipeline = [
-    dict(type='LoadImageFromFile'),
+    _base_.tta_pipeline[0],
     dict(
         type='TestTimeAug',
         transforms=[
@@ -66,9 +46,7 @@ tta_pipeline = [
                 dict(type='Resize', scale=(int(base_size * scale + 0.5),) * 2, keep_ratio=True)
                 for scale in [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
             ],
-            [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)],
-            [dict(type='hrnet_plugins.LoadLabels')],
-            [dict(type='PackSegInputs')],
+            *_base_.tta_pipeline[1].transforms[1:],
         ],
     ),
 ]

@@ -1,7 +1,3 @@
-_base_ = 'mmdet::_base_/models/cascade-rcnn_r50_fpn.py'
+_base_ = ['mmdet::_base_/models/cascade-rcnn_r50_fpn.py', './hrnetv2p.py']
 
-# The recipe adds the width: backbone=_base_.hrnet, neck=dict(in_channels=_base_.hrnet_channels).
-model = dict(
-    backbone=dict(_delete_=True, norm_eval=True),
-    neck=dict(_delete_=True, type='hrnet_plugins.HRFPN', out_channels=256, num_outs=5),
-)
+model = _base_.pop('hrnetv2p')

@@ -1,19 +1,8 @@
-_base_ = './cascade-rcnn_hrnetv2p.py'
+_base_ = ['./cascade-rcnn_hrnetv2p.py', './official.py']
 
-# The conventions of HRNet-Object-Detection (mmdet 0.6), under which its weights score as published: boxes end one
-# pixel further (x2 = x1 + w - 1), RoIAlign takes 2x2 samples a bin and shifts by no half pixel, and 2000 proposals
-# are tested. mmdet keeps the first two as its legacy classes; its RoIAlign still ends a box one pixel earlier.
 heads = _base_.model.roi_head.bbox_head
-model = dict(
-    rpn_head=dict(
-        anchor_generator=dict(type='LegacyAnchorGenerator', center_offset=0.5),
-        bbox_coder=dict(type='LegacyDeltaXYWHBBoxCoder'),
-    ),
-    roi_head=dict(
-        bbox_roi_extractor=dict(roi_layer=dict(sampling_ratio=2, aligned=False)),
-        bbox_head=[
-            dict(heads[i], bbox_coder=dict(heads[i]['bbox_coder'], type='LegacyDeltaXYWHBBoxCoder')) for i in range(3)
-        ],
-    ),
-    test_cfg=dict(rpn=dict(nms_pre=2000, max_per_img=2000)),
-)
+model = _base_.pop('official')
+# Lists are replaced, not merged: all three heads are stated, each with the conventions' coder.
+model.roi_head.bbox_head = [
+    dict(head, bbox_coder=dict(head.bbox_coder, **model.roi_head.bbox_head.bbox_coder)) for head in heads
+]
