@@ -4,7 +4,7 @@ import pytest
 from mmengine.registry import DefaultScope
 
 from projects.digits.data import build
-from tests.helpers.processes import ROOT
+from tests.helpers.paths import ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,8 @@ from hrnet_plugins.models import HRNet
 from hrnet_plugins.recipes import distribution_of, model_of, recipe_path, recipes
 from hrnet_plugins.weights import load_state_dict
 from tests.helpers.networks import TINY, fill
-from tests.helpers.processes import ROOT, environment
+from tests.helpers.paths import ROOT
+from tests.helpers.processes import environment
 
 NAME = 'faster-rcnn_hrnetv2p-w18_1x_coco'
 

@@ -12,7 +12,7 @@ from hrnet_plugins import ARCHS, HRNetArch
 from hrnet_plugins.metafiles import published
 from hrnet_plugins.recipes import MIM_ROOT, framework_of, framework_tool, model_of, recipes
 from hrnet_plugins.weights.catalog import CATALOG
-from tests.helpers.processes import ROOT
+from tests.helpers.paths import ROOT
 
 RECIPES = recipes()
 DET = [name for name, row in published().items() if row.folder.startswith('det/')]

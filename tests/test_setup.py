@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.processes import ROOT
+from tests.helpers.paths import ROOT
 
 
 @pytest.fixture

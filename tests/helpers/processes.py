@@ -8,8 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-"""The checkout."""
+from tests.helpers.paths import ROOT
 
 
 def free_port() -> int:
@@ -19,12 +18,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run(folder: Path, *args: object, module: str | None = None, timeout: float = 500) -> str:
-    """Run a Python script or module in a folder, as a user would; what it printed, once it has succeeded."""
+def run(folder: Path, *args: object, module: str | None = None, timeout: float = 500, **variables: str) -> str:
+    """Run a Python script or module in a folder, as a user would; what it printed, once it has succeeded.
+
+    ``variables`` are environment variables for it.
+    """
     command = [sys.executable, *(['-m', module] if module else []), *map(str, args)]
-    done = subprocess.run(
-        command, check=False, cwd=folder, env=environment(), capture_output=True, text=True, timeout=timeout
-    )
+    env = environment(**variables)
+    done = subprocess.run(command, check=False, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
     return done.stderr + done.stdout
 

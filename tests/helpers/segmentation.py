@@ -11,7 +11,7 @@ from torch import nn
 from hrnet_plugins import HRNetArch
 from tests.helpers.frameworks import build as build_in
 from tests.helpers.networks import TINY, extra_of
-from tests.helpers.processes import ROOT
+from tests.helpers.paths import ROOT
 
 MODELS = ROOT / 'configs' / '_base_' / 'models'
 

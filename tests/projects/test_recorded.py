@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.helpers.processes import ROOT
+from tests.helpers.paths import ROOT
 
 FOLDER = ROOT / 'benchmarks' / 'digits'
 RECIPES = [path.stem.removesuffix('_digits') for path in sorted((ROOT / 'projects' / 'digits').glob('*_digits.py'))]

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from hrnet_plugins.recipes import framework_tool, model_of
-from tests.helpers.processes import ROOT, free_port
+from tests.helpers.paths import ROOT
+from tests.helpers.processes import environment, free_port
 
 pytestmark = pytest.mark.slow
 RECIPE = ROOT / 'projects' / 'digits' / 'fcos_hrnetv2p-w18-small-v1_6e_digits.py'
@@ -33,7 +34,6 @@ OPTIONS = [
     'train_cfg.val_interval=9',
     'default_hooks.checkpoint.max_keep_ckpts=-1',
 ]
-ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1'}
 
 
 def start(folder, work, batch, torchrun=False, resume=False):
@@ -49,7 +49,9 @@ def start(folder, work, batch, torchrun=False, resume=False):
         launcher = ['--launcher', 'pytorch', '--gpus', '2', '--port', str(free_port())] if batch == 2 else []
         command = [sys.executable, '-m', 'hrnet_plugins.cli', 'train', str(RECIPE), *launcher, *arguments, *cfg_options]
     with Path(f'{work}.log').open('w') as log:
-        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, env=ENVIRONMENT)
+        return subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, env=environment(OMP_NUM_THREADS='1')
+        )
 
 
 def log_of(work):

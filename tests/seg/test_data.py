@@ -17,7 +17,7 @@ import hrnet_plugins.seg  # noqa: F401  (registers what the configs name)
 from hrnet_plugins.seg.datasets import CityscapesDataset, FolderDataset
 from hrnet_plugins.seg.metrics import PublishedIoU
 from tests.helpers.label_layouts import LAYOUTS, TRAIN
-from tests.helpers.processes import ROOT
+from tests.helpers.paths import ROOT
 
 FRAGMENTS = ROOT / 'configs' / '_base_' / 'datasets'
 NAMES = (

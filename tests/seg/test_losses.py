@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from hrnet_plugins.seg.losses import CrossEntropy, OhemCrossEntropy
 from tests.helpers.networks import REFERENCE
-from tests.helpers.processes import ROOT
+from tests.helpers.paths import ROOT
 
 CASES = json.loads((REFERENCE / 'seg_losses.json').read_text())
 OHEM = [(0.9, 2000), (0.5, 500), (0.7, 100000)]

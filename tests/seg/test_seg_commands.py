@@ -1,9 +1,6 @@
 """The commands of the README, with a small network under a published weight's name."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -12,6 +9,7 @@ from hrnet_plugins.weights import convert
 from tests.helpers import segmentation as models
 from tests.helpers.label_layouts import LAYOUTS
 from tests.helpers.networks import fill
+from tests.helpers.processes import run
 
 RECIPE = 'ocr_hrnetv2-w48_120e_ade20k-520x520'
 WEIGHTS = 'ocr_w48_ade20k'
@@ -49,19 +47,9 @@ def folder(tmp_path_factory):
 )
 def test_a_published_row_is_one_command(folder, options, request):
     work = folder / request.node.callspec.id
-    command = ['-m', 'hrnet_plugins.cli', 'test', RECIPE, f'hrnet://{WEIGHTS}', '--work-dir', str(work), *options]
-    environment = {**os.environ, 'HRNET_PLUGINS_WEIGHTS': str(folder / 'weights')}
-    done = subprocess.run(
-        [sys.executable, *command],
-        check=False,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    text = done.stdout + done.stderr
-    assert done.returncode == 0, text[-3000:]
+    arguments = ['test', RECIPE, f'hrnet://{WEIGHTS}', '--work-dir', work, *options]
+    variables = dict(HRNET_PLUGINS_WEIGHTS=str(folder / 'weights'))
+    text = run(folder, *arguments, module='hrnet_plugins.cli', **variables)
     assert 'missing keys' not in text
     assert 'unexpected key' not in text
     (metrics,) = work.glob('*/*.json')

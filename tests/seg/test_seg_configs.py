@@ -12,7 +12,7 @@ from hrnet_plugins import ARCHS
 from hrnet_plugins.metafiles import published
 from hrnet_plugins.recipes import framework_of, model_of, recipes
 from hrnet_plugins.weights.catalog import CATALOG
-from tests.helpers.processes import ROOT
+from tests.helpers.paths import ROOT
 from tests.helpers.segmentation import heads
 
 RECIPES = {name: path for name, path in recipes().items() if path.parents[1].name == 'seg'}

@@ -17,7 +17,7 @@ from hrnet_plugins.recipes import recipes
 from hrnet_plugins.seg.datasets import CityscapesDataset
 from tests.helpers.label_layouts import LAYOUTS, TRAIN, VAL
 from tests.helpers.networks import TINY, fill
-from tests.helpers.processes import ROOT
+from tests.helpers.paths import ROOT
 from tests.helpers.segmentation import heads
 
 RECIPES = {name: path for name, path in recipes().items() if 'hrnetv2-w48' in name}
