@@ -6,9 +6,10 @@ import difflib
 import importlib.util
 import runpy
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hrnet_plugins.environment import distributions
 
 if TYPE_CHECKING:
     import torch
@@ -17,11 +18,8 @@ if TYPE_CHECKING:
 MIM_ROOT = Path(__file__).parent / '.mim'
 """Where mim looks for a package's configs, tools and model index; links into the checkout when installed editable."""
 
-_DISTRIBUTIONS = {
-    'mmdet': ('onedl-mmdetection', 'mmdet'),
-    'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
-    'mmpretrain': ('onedl-mmpretrain', 'mmpretrain'),
-}
+FRAMEWORKS = ('mmdet', 'mmseg', 'mmpretrain')
+"""What runs recipes."""
 
 
 def recipes() -> dict[str, Path]:
@@ -61,8 +59,8 @@ def framework_of(path: Path) -> str:
 
 def _framework(config: Config) -> str:
     scope = config.get('default_scope')
-    if scope not in _DISTRIBUTIONS:
-        known = ', '.join(_DISTRIBUTIONS)
+    if scope not in FRAMEWORKS:
+        known = ', '.join(FRAMEWORKS)
         raise ValueError(f'`default_scope` ({scope}) of {config.filename} must be one of {known}')
     return scope
 
@@ -94,11 +92,7 @@ def distribution_of(framework: str) -> str:
     Raises:
         ValueError: If neither stack provides it here.
     """
-    for name in _DISTRIBUTIONS[framework]:
-        try:
-            metadata.distribution(name)
-        except metadata.PackageNotFoundError:
-            continue
+    for name in distributions([framework]):
         return name
     raise ValueError(
         f"{framework} is not installed: pip install 'hrnet-plugins[onedl]' or 'hrnet-plugins[openmmlab]', as the "

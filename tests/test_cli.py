@@ -173,12 +173,7 @@ def test_options_before_the_checkpoint_are_refused():
 
 
 def test_neither_stack_installed_is_said(monkeypatch):
-    def absent(name):
-        raise cli_metadata.PackageNotFoundError(name)
-
-    from importlib import metadata as cli_metadata  # noqa: PLC0415
-
-    monkeypatch.setattr('hrnet_plugins.recipes.metadata.distribution', absent)
+    monkeypatch.setattr('hrnet_plugins.recipes.distributions', lambda modules: {})
     result = run('train', NAME)
     assert result.exit_code == 1
     assert "pip install 'hrnet-plugins[onedl]'" in result.output

@@ -30,6 +30,7 @@ from mmengine.structures import PixelData
 from torch import Tensor, nn
 
 from benchmarks.inference.environment import commit_of
+from hrnet_plugins.environment import cpu_name, versions
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -177,11 +178,10 @@ def main(out: Path) -> None:
                     found = json.loads(done.stdout.splitlines()[-1])
                     results[f'{case} / {part} / {mode} / {library}'] = found
                     print(case, part, mode, library, found)
-    cpu = next(line for line in Path('/proc/cpuinfo').read_text().splitlines() if line.startswith('model name'))
     environment = dict(
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU',
-        machine=f'{platform.machine()}, one thread, {cpu.split(": ")[1]}',
-        versions={name: importlib.import_module(name).__version__ for name in ('torch', 'mmengine', 'mmcv', 'mmseg')},
+        machine=f'{platform.machine()}, one thread, {cpu_name()}',
+        versions=versions(('torch', 'mmengine', 'mmcv', 'mmseg')),
         commit=commit,
     )
     out.write_text(json.dumps(dict(environment=environment, results=results), indent=2) + '\n')

@@ -14,12 +14,10 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import zipfile
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ from rich.console import Console
 from sklearn.datasets import load_sample_images
 
 import hrnet_plugins.io
+from hrnet_plugins.environment import commit_of, cpu_name, distributions
 from hrnet_plugins.io.collate import zip_collate
 
 HERE = Path(__file__).parent
@@ -48,7 +47,6 @@ PIPELINES: dict[str, list[dict[str, Any]]] = {
     ],
     'decoding alone': [LOAD],
 }
-PACKAGES = ('onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'mmengine', 'mmcv', 'mmdet')
 
 
 def make_images(root: Path, count: int) -> float:
@@ -157,21 +155,16 @@ def opening_seconds(root: Path, members: int) -> float:
 
 def environment() -> dict[str, Any]:
     """Machine, versions and commit."""
-    cpu = next((line.split(':')[1].strip() for line in Path('/proc/cpuinfo').read_text().splitlines()
-                if line.startswith('model name')), platform.processor())  # fmt: skip
-    installed = {distribution.metadata['Name']: distribution.version for distribution in metadata.distributions()}
-    versions = {name: installed[name] for name in PACKAGES if name in installed}
-    commit = subprocess.run(['git', 'rev-parse', 'HEAD'], cwd=HERE, capture_output=True, text=True, check=True)  # noqa: S607
     return dict(
-        cpu=cpu,
+        cpu=cpu_name(),
         cores=os.cpu_count(),
         load_average=round(os.getloadavg()[0], 1),
         python=platform.python_version(),
         torch=torch.__version__,
         opencv=cv2.__version__,
         numpy=np.__version__,
-        **versions,
-        commit=commit.stdout.strip(),
+        **distributions(('mmengine', 'mmcv', 'mmdet')),
+        commit=commit_of(HERE, written=['results.json']),
     )
 
 

@@ -7,7 +7,6 @@ The data is built in ``data/digits`` on the first run.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import pickle
@@ -19,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hrnet_plugins.environment import commit_of, cpu_name, versions
 from hrnet_plugins.recipes import framework_of
 from projects.digits.data import build
 from projects.digits.report import SCORES, draw_curves, draw_labels, draw_predictions
@@ -54,7 +54,7 @@ def record(recipe: Path, folder: Path) -> dict[str, Any]:
         **json.loads(results.read_text()),
         'validations': validations(scalars),
         'training_minutes': round(minutes, 2),
-        **_environment(),
+        **_environment(folder),
     }
     (folder / 'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
     draw_curves(scalars, folder / 'curves.png')
@@ -78,21 +78,13 @@ def predictions(folder: Path) -> list[dict[str, Any]]:
     return pickle.loads((folder / 'run' / 'predictions.pkl').read_bytes())  # noqa: S301, written by `record`
 
 
-def _environment() -> dict[str, object]:
-    names = ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'numpy')
-    here = Path(__file__).parent
-    commit = subprocess.run(['git', '-C', here, 'describe', '--always', '--dirty'], capture_output=True, check=False)  # noqa: S607
+def _environment(written: Path) -> dict[str, object]:
     return dict(
-        machine=f'{platform.machine()}, {os.cpu_count()} cores, {_cpu()}',
+        machine=f'{platform.machine()}, {os.cpu_count()} cores, {cpu_name()}',
         python=platform.python_version(),
-        versions={name: importlib.import_module(name).__version__ for name in names},
-        commit=commit.stdout.decode().strip() or 'unknown',
+        versions=versions(('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'numpy')),
+        commit=commit_of(Path(__file__).parent, written=[written.absolute()]),
     )
-
-
-def _cpu() -> str:
-    models = [line for line in Path('/proc/cpuinfo').read_text().splitlines() if line.startswith('model name')]
-    return models[0].split(': ')[1] if models else platform.processor()
 
 
 def _command(*args: object) -> None:

@@ -1,0 +1,124 @@
+"""What is said of machine, versions and commit."""
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from hrnet_plugins import environment
+
+X86 = 'processor\t: 0\nmodel name\t: Some CPU @ 2.00GHz\nflags\t\t: fpu sse4_2 avx2 avx512f fma\n\nprocessor\t: 1\n'
+ARM = 'processor\t: 0\nBogoMIPS\t: 243.75\nFeatures\t: fp asimd bf16 sve\nCPU part\t: 0xd40\n\n'
+
+
+@pytest.fixture
+def cpuinfo(monkeypatch):
+    """A function that makes Linux say this of the processors, or nothing at all."""
+    read = Path.read_text
+
+    def say(text):
+        def read_text(path, *args, **kwargs):
+            if str(path) != '/proc/cpuinfo':
+                return read(path, *args, **kwargs)
+            if text is None:
+                raise FileNotFoundError(path)
+            return text
+
+        monkeypatch.setattr(Path, 'read_text', read_text)
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ('text', 'name', 'sets'),
+    [
+        (X86, 'Some CPU @ 2.00GHz', ('sse4_2', 'avx2', 'fma', 'avx512f')),
+        (ARM, None, ('asimd', 'bf16', 'sve')),
+        (None, None, ()),
+    ],
+    ids=['x86', 'arm', 'elsewhere'],
+)
+def test_cpu(text, name, sets, cpuinfo):
+    cpuinfo(text)
+    assert environment.cpu_name() == (name or platform.processor() or platform.machine())
+    assert environment.instruction_sets() == sets
+
+
+def test_versions_are_of_what_imports(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'timm', None)  # importing it raises
+    found = environment.versions(('torch', 'timm', 'no_such_module'))
+    assert found == {'torch': sys.modules['torch'].__version__}
+
+
+def test_each_module_of_the_stack_has_one_distribution():
+    found = environment.distributions()
+    assert len(found) == len(environment.DISTRIBUTIONS)
+    for names in environment.DISTRIBUTIONS.values():
+        (name,) = [name for name in names if name in found]
+        assert found[name] == metadata.version(name)
+
+
+def test_description_goes_into_a_report():
+    found = environment.describe()
+    assert json.loads(json.dumps(found)) == found
+    assert found['memory_gib'] > 0
+    assert found['cores'] >= 1
+    assert {'torch', 'mmengine', 'mmcv'} <= found['versions'].keys()
+
+
+def test_it_is_quick_to_import():
+    code = "import sys, hrnet_plugins.environment; sys.exit(bool({'torch', 'mmengine'} & sys.modules.keys()))"
+    subprocess.run([sys.executable, '-c', code], check=True)
+
+
+@pytest.fixture
+def git(tmp_path):
+    """A function that runs git in a checkout with one commit of three files, two of them in the folder ``work``."""
+    checkout = tmp_path / 'checkout'
+
+    def run(*arguments):
+        command = ['git', '-C', checkout, '-c', 'user.name=a', '-c', 'user.email=a@b', *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    (checkout / 'work').mkdir(parents=True)
+    for name in ('code.py', 'work/results-cpu.json', 'work/other.py'):
+        (checkout / name).touch()
+    run('init')
+    run('add', '.')
+    run('commit', '-m', 'first')
+    return run
+
+
+@pytest.mark.parametrize(
+    ('changed', 'written', 'dirty'),
+    [
+        (None, [], False),
+        ('work/results-cpu.json', [], True),
+        ('work/results-cpu.json', ['results*.json'], False),
+        ('work/results-cpu.json', ['{checkout}/work/results-cpu.json'], False),
+        ('work/results-cpu.json', ['../work'], False),
+        ('work/other.py', ['results*.json'], True),
+        ('code.py', ['results*.json'], True),
+        ('code.py', ['{checkout}/../elsewhere', '/'], True),
+        ('new.py', [], False),  # not tracked
+    ],
+)
+def test_commit_is_dirty_where_others_files_differ(changed, written, dirty, git, tmp_path):
+    checkout = tmp_path / 'checkout'
+    if changed:
+        (checkout / changed).write_text('changed')
+    written = [name.format(checkout=checkout) for name in written]
+    commit = git('rev-parse', '--short', 'HEAD')
+    assert environment.commit_of(checkout / 'work', written=written) == commit + '-dirty' * dirty
+
+
+def test_commit_is_unknown_without_a_checkout_or_git(tmp_path, monkeypatch):
+    assert environment.commit_of(tmp_path) == 'unknown'
+    monkeypatch.setenv('PATH', str(tmp_path))
+    assert shutil.which('git') is None
+    assert environment.commit_of(Path(__file__).parent) == 'unknown'
