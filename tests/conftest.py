@@ -1,10 +1,28 @@
-"""Shared fixtures."""
+"""Shared fixtures, and the mark of the tests that the second stack runs too."""
+
+import sys
 
 import pytest
 from mmengine.registry import DefaultScope
 
 from projects.digits.data import build
+from tests.helpers.framework_use import FRAMEWORKS, touches_frameworks
 from tests.helpers.paths import ROOT
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what touches the OpenMMLab packages, decided from its imports."""
+    for item in items:
+        if touches_frameworks(item.path, item.cls.__name__ if item.cls else item.originalname):
+            item.add_marker('frameworks')
+
+
+@pytest.fixture(autouse=True)
+def _no_framework_unless_marked(request, monkeypatch):
+    """A test without the mark cannot import a framework: the mark misses none."""
+    if 'frameworks' not in request.keywords:
+        for name in FRAMEWORKS:
+            monkeypatch.setitem(sys.modules, name, None)
 
 
 @pytest.fixture(autouse=True)
