@@ -1,20 +1,25 @@
 """Shared fixtures, and the mark of the tests that the second stack runs too."""
 
+import shutil
 import sys
 
 import pytest
+from filelock import FileLock
 from mmengine.registry import DefaultScope
 
 from projects.digits.data import build
 from tests.helpers.framework_use import FRAMEWORKS, touches_frameworks
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import run
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what touches the OpenMMLab packages, decided from its imports."""
+    """Mark what touches the OpenMMLab packages, decided from its imports; begin with what takes longest."""
     for item in items:
         if touches_frameworks(item.path, item.cls.__name__ if item.cls else item.originalname):
             item.add_marker('frameworks')
+    # First and side by side, so that one process trains the demo and uses it while the others do something else.
+    items.sort(key=lambda item: 'demo' not in item.fixturenames)
 
 
 @pytest.fixture(autouse=True)
@@ -32,12 +37,42 @@ def _own_default_scope():
 
 
 @pytest.fixture(scope='session')
-def digits(tmp_path_factory):
+def once(tmp_path_factory, worker_id):
+    """A function that has a folder filled once for all processes of a test run, by the first that asks for it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == 'master' else base.parent
+
+    def folder(name, fill):
+        found, done = shared / name, shared / f'{name}.done'
+        with FileLock(f'{found}.lock'):
+            if not done.exists():
+                shutil.rmtree(found, ignore_errors=True)  # what a failed attempt left
+                found.mkdir()
+                fill(found)
+                done.touch()
+        return found
+
+    return folder
+
+
+@pytest.fixture(scope='session')
+def digits(once, tmp_path_factory):
     """A folder to run in, with the digits dataset in ``data/digits`` as the digits recipes expect it."""
     folder = tmp_path_factory.mktemp('digits')
     (folder / 'data').mkdir()
-    build(folder / 'data' / 'digits')
+    (folder / 'data' / 'digits').symlink_to(once('digits', lambda found: build(found / 'data')) / 'data')
     return folder
+
+
+@pytest.fixture(scope='session')
+def demo(once):
+    """What ``make demo`` leaves in ``demo``, and what it printed, in ``printed.txt``. Minutes, for slow tests alone."""
+
+    def train(folder):
+        printed = run(folder, folder / 'demo', module='projects.digits.demo', timeout=3000)
+        (folder / 'printed.txt').write_text(printed)
+
+    return once('demo', train)
 
 
 @pytest.fixture(scope='session')

@@ -178,19 +178,18 @@ def test_mmdets_benchmark_tool(digits, digits_recipe, tmp_path):
 
 
 @pytest.mark.slow
-def test_detections_score_the_same(digits, digits_recipe, tmp_path):
-    options = ['--work-dir', tmp_path, '--cfg-options', 'train_cfg.max_epochs=2', 'train_cfg.val_interval=5']
-    run(digits, 'train', digits_recipe, *options, module='hrnet_plugins.cli')
+def test_detections_score_the_same(demo, digits, digits_recipe, tmp_path):
+    checkpoint = (demo / 'demo' / 'run' / 'train' / 'last_checkpoint').read_text().strip()
 
     def bbox_map(name, *options):
         out = tmp_path / name
         options = ['--work-dir', out, '--cfg-options', 'load_from=None', *options]
-        run(digits, 'test', digits_recipe, tmp_path / 'epoch_2.pth', *options, module='hrnet_plugins.cli')
+        run(digits, 'test', digits_recipe, checkpoint, *options, module='hrnet_plugins.cli')
         (metrics,) = out.glob('*/*.json')
         return json.loads(metrics.read_text())['coco/bbox_mAP']
 
     plain = bbox_map('plain')
-    assert plain > 0.05, 'a detector that found nothing would prove nothing'
+    assert plain >= 0.75, 'a detector that found nothing would prove nothing'
     for dtype in ('fp32', 'bf16'):
         fast = bbox_map(dtype, LINE[0], 'model.plain=FasterRCNN', f'model.dtype={dtype}')
         assert fast == pytest.approx(plain, abs=0.005)

@@ -4,7 +4,7 @@ The digits are the 1,797 images of scikit-learn's ``load_digits`` (8x8 pixels, f
 set); the backgrounds are crops of its two sample photographs. Digits and halves of the photographs are split
 between train and val, so no digit and no background pixel is in both.
 
-    python projects/digits/data.py [FOLDER]        # data/digits by default
+    python -m projects.digits.data [FOLDER]        # data/digits by default
 
 FOLDER then holds::
 

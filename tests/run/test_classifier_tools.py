@@ -17,12 +17,14 @@ FEW = ['train_dataloader.dataset.indices=96', 'val_dataloader.dataset.indices=60
 
 
 @pytest.fixture(scope='module')
-def trained(digits, digits_classifier):
+def trained(once, digits, digits_classifier):
     """The checkpoint of one short epoch, made by ``hrnet-plugins train`` from a folder that is not ours."""
-    work = digits / 'classifier'
-    options = ['--work-dir', work, '--cfg-options', *FEW, 'train_cfg.max_epochs=1']
-    run(digits, 'train', digits_classifier, *options, module='hrnet_plugins.cli')
-    return work / 'epoch_1.pth'
+
+    def train(work):
+        options = ['--work-dir', work, '--cfg-options', *FEW, 'train_cfg.max_epochs=1']
+        run(digits, 'train', digits_classifier, *options, module='hrnet_plugins.cli')
+
+    return once('classifier', train) / 'epoch_1.pth'
 
 
 def test_training_leaves_metrics(trained):

@@ -13,12 +13,14 @@ FEW = ['train_dataloader.dataset.indices=8', 'val_dataloader.dataset.indices=4',
 
 
 @pytest.fixture(scope='module')
-def trained(digits, digits_recipe):
+def trained(once, digits, digits_recipe):
     """The checkpoint of one short epoch, made by ``hrnet-plugins train`` from a folder that is not ours."""
-    work = digits / 'work'
-    options = ['--work-dir', work, '--cfg-options', *FEW, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1']
-    run(digits, 'train', digits_recipe, *options, module='hrnet_plugins.cli')
-    return work / 'epoch_1.pth'
+
+    def train(work):
+        options = ['--work-dir', work, '--cfg-options', *FEW, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1']
+        run(digits, 'train', digits_recipe, *options, module='hrnet_plugins.cli')
+
+    return once('detector', train) / 'epoch_1.pth'
 
 
 def test_training_leaves_metrics(trained):

@@ -61,6 +61,10 @@ def log_of(work):
 def finish(process, work):
     code = process.wait(timeout=500)
     assert code == 0, log_of(work)[-3000:]
+    return learnt(work)
+
+
+def learnt(work):
     return torch.load(work / 'epoch_3.pth', weights_only=False)['state_dict']
 
 
@@ -78,10 +82,10 @@ def initial(digits):
 
 
 @pytest.fixture(scope='module')
-def one_process(digits, initial):
+def one_process(once, digits, initial):
     """What one process learns from batches of four."""
-    work = digits / 'one'
-    return step_between(finish(start(digits, work, 4), work), initial)
+    found = once('one-process', lambda folder: finish(start(digits, folder / 'work', 4), folder / 'work'))
+    return step_between(learnt(found / 'work'), initial)
 
 
 def assert_same_step(state, initial, expected):
