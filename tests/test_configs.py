@@ -10,8 +10,9 @@ from mmengine.optim import build_optim_wrapper
 
 from hrnet_plugins import ARCHS, HRNetArch
 from hrnet_plugins.metafiles import published
-from hrnet_plugins.recipes import MIM_ROOT, framework_of, framework_tool, model_of, recipes
+from hrnet_plugins.recipes import MIM_ROOT, build_model, framework_of, framework_tool, recipes
 from hrnet_plugins.weights.catalog import CATALOG
+from tests.helpers.configs import config_of
 from tests.helpers.paths import ROOT
 
 RECIPES = recipes()
@@ -89,7 +90,7 @@ def test_there_is_a_row_for_each_recipe_and_no_other():
 
 @pytest.mark.parametrize('name', RECIPES)
 def test_recipe_loads_and_dumps(name, tmp_path):
-    cfg = Config.fromfile(RECIPES[name])
+    cfg = config_of(RECIPES[name])
     assert not TAKEN & set(cfg)
     cfg.dump(tmp_path / 'dumped.py')
     assert Config.fromfile(tmp_path / 'dumped.py')._cfg_dict == cfg._cfg_dict
@@ -97,7 +98,7 @@ def test_recipe_loads_and_dumps(name, tmp_path):
 
 @pytest.mark.parametrize('name', DET)
 def test_name_says_what_it_is(name):
-    cfg = Config.fromfile(RECIPES[name])
+    cfg = config_of(RECIPES[name])
     parts = NAME.fullmatch(name)
     assert parts, f'{name} is not <method>_<backbone>[-<option>][_<schedule>]_<dataset>'
     assert cfg.model.type == METHODS[parts['method']]
@@ -166,7 +167,7 @@ def norm_of(backbone):
 @pytest.mark.parametrize('name', TRAINED)
 def test_recipe_is_what_its_metafile_says(name):
     metadata = published()[name].metadata
-    found = facts(Config.fromfile(RECIPES[name]))
+    found = facts(config_of(RECIPES[name]))
     assert {key: metadata.get(key) for key in found} == found
     assert 'Scale Choice' in found or 'Scale Choice' not in metadata
 
@@ -174,7 +175,7 @@ def test_recipe_is_what_its_metafile_says(name):
 @pytest.mark.parametrize('name', DET)
 def test_recipe_builds(name):
     with torch.device('meta'):
-        model = model_of(RECIPES[name])
+        model = build_model(config_of(RECIPES[name]))
     if NAME.fullmatch(name)['arch']:
         assert model.neck.in_channels == model.backbone.out_channels
     heads = [module for module in model.modules() if hasattr(module, 'num_classes')]
@@ -184,7 +185,7 @@ def test_recipe_builds(name):
 
 def test_syncbn_recipes_pad_as_the_official_code_and_learn_statistics():
     for name in (name for name in TRAINED if 'faster-rcnn' in name and 'syncbn' in name):
-        cfg = Config.fromfile(RECIPES[name])
+        cfg = config_of(RECIPES[name])
         (warm_up, _) = cfg.param_scheduler
         assert (warm_up.type, warm_up.start_factor, warm_up.end) == ('LinearLR', 1 / 3, 500)
         assert cfg.optim_wrapper.clip_grad.max_norm == 35
@@ -197,9 +198,9 @@ def test_syncbn_recipes_pad_as_the_official_code_and_learn_statistics():
 
 @pytest.mark.parametrize('name', [name for name in TRAINED if re.search(r'fcos_.*-\dl', name)])
 def test_official_fcos_doubles_the_rate_of_every_bias(name):
-    cfg = Config.fromfile(RECIPES[name])
+    cfg = config_of(RECIPES[name])
     with torch.device('meta'):
-        model = model_of(RECIPES[name])
+        model = build_model(config_of(RECIPES[name]))
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     settings = {id(p): group for group in optimizer.param_groups for p in group['params']}
     for key, parameter in model.named_parameters():
@@ -219,8 +220,8 @@ def without_scope(value):
 @pytest.mark.parametrize('name', MMDET_NAMES)
 def test_recipe_is_mmdets_but_for_the_classes(name):
     configs = framework_tool('mmdet', 'test').parents[1] / 'configs' / 'hrnet'
-    theirs = Config.fromfile(configs / f'{MMDET_NAMES[name]}.py').to_dict()
-    ours = {k: v for k, v in Config.fromfile(RECIPES[name]).to_dict().items() if k not in OUR_NAMES}
+    theirs = config_of(configs / f'{MMDET_NAMES[name]}.py').to_dict()
+    ours = {k: v for k, v in config_of(RECIPES[name]).to_dict().items() if k not in OUR_NAMES}
     backbone, neck = theirs['model'].pop('backbone'), theirs['model'].pop('neck')
     ours_backbone, ours_neck = ours['model'].pop('backbone'), ours['model'].pop('neck')
     for key in ('max_epochs', 'train_pipeline'):  # left behind by theirs; train_cfg and the dataset have what they say
@@ -243,7 +244,7 @@ def test_recipe_is_mmdets_but_for_the_classes(name):
 
 @pytest.mark.parametrize('name', ARCHS)
 def test_every_width_has_its_fragment(name):
-    cfg = Config.fromfile(ROOT / 'configs' / '_base_' / f'hrnet_{name}.py')
+    cfg = config_of(ROOT / 'configs' / '_base_' / f'hrnet_{name}.py')
     assert cfg.hrnet.arch == name
     assert cfg.hrnet.init_cfg.checkpoint.removeprefix('hrnet://') in CATALOG
     assert tuple(cfg.hrnet_channels) == ARCHS[name].channels

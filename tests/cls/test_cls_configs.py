@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -13,8 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hrnet_plugins import ARCHS
 from hrnet_plugins.metafiles import published
-from hrnet_plugins.recipes import framework_of, model_of, recipes
+from hrnet_plugins.recipes import build_model, framework_of, recipes
 from hrnet_plugins.weights.catalog import CATALOG
+from tests.helpers.configs import config_of
 
 RECIPES = {name: path for name, path in recipes().items() if published()[name].folder.startswith('cls/')}
 NAME = re.compile(r'hrnet-(?P<arch>w\d+(-small-v[12])?)(-(?P<option>cutmix|ssld))?_(?P<epochs>\d+)e_in1k')
@@ -43,7 +43,7 @@ def test_every_published_row_has_a_recipe():
 @pytest.mark.parametrize('name', RECIPES)
 def test_recipe_is_what_its_name_says(name):
     arch, option, epochs = parts_of(name)
-    cfg = Config.fromfile(RECIPES[name])
+    cfg = config_of(RECIPES[name])
     assert framework_of(RECIPES[name]) == 'mmpretrain'
     assert cfg.model.backbone.type == 'hrnet_plugins.HRNet'
     assert cfg.model.backbone.arch == arch
@@ -66,7 +66,7 @@ def test_recipe_is_what_its_name_says(name):
 @pytest.mark.parametrize('name', RECIPES)
 def test_recipe_trains_as_its_metafile_says(name):
     facts = published()[name].metadata
-    cfg = Config.fromfile(RECIPES[name])
+    cfg = config_of(RECIPES[name])
     optimizer, schedule = cfg.optim_wrapper.optimizer, cfg.param_scheduler
     assert optimizer.type == 'SGD'
     assert facts['Epochs'] == cfg.train_cfg.max_epochs
@@ -91,34 +91,43 @@ def test_recipe_trains_as_its_metafile_says(name):
     assert cfg.data_preprocessor.to_rgb
 
 
-@pytest.mark.parametrize('gpus', [1, 4, 8])
 @pytest.mark.parametrize('name', RECIPES)
-def test_learning_rate_follows_the_number_of_gpus(name, gpus):
-    cfg = Config.fromfile(RECIPES[name])
+def test_learning_rate_follows_the_number_of_gpus(name):
+    cfg = config_of(RECIPES[name])
     options = cfg.optim_wrapper.optimizer.to_dict()
     del options['type']
     options.pop('_scope_', None)
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], **options)
-    runner = SimpleNamespace(
-        _train_dataloader=cfg.train_dataloader,
-        world_size=gpus,
-        logger=MMLogger.get_instance('scale'),
-        param_schedulers=cfg.param_scheduler,
-    )
-    Runner.scale_lr(runner, OptimWrapper(optimizer), cfg.auto_scale_lr)
-    assert optimizer.param_groups[0]['lr'] == pytest.approx(cfg.optim_wrapper.optimizer.lr * gpus / 4)
+    for gpus in (1, 4, 8):
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], **options)
+        runner = SimpleNamespace(
+            _train_dataloader=cfg.train_dataloader,
+            world_size=gpus,
+            logger=MMLogger.get_instance('scale'),
+            param_schedulers=cfg.param_scheduler,
+        )
+        Runner.scale_lr(runner, OptimWrapper(optimizer), cfg.auto_scale_lr)
+        assert optimizer.param_groups[0]['lr'] == pytest.approx(cfg.optim_wrapper.optimizer.lr * gpus / 4)
 
 
 def decimals(number):
     return len(str(number).partition('.')[2])
 
 
-@pytest.mark.parametrize('name', RECIPES)
+def costs_of(name):
+    """What the table states of a recipe's model, and what the model is built from, its loss aside."""
+    cfg = config_of(RECIPES[name]).model
+    cfg.head.pop('loss')
+    cfg.pop('train_cfg', None)
+    facts = published()[name].metadata
+    return [facts['Parameters (M)'], facts['GFLOPs'], cfg.to_dict()]
+
+
+@pytest.mark.parametrize('name', [name for name in RECIPES if parts_of(name)[1] is None])
 def test_costs_are_the_published_ones(name):
     """The table counts multiply-adds of convolutions and linear layers at 224x224, in units of 2^30."""
     facts = published()[name].metadata
     with torch.device('meta'):
-        model = model_of(RECIPES[name]).eval()
+        model = build_model(config_of(RECIPES[name])).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             assert model(torch.empty(1, 3, 224, 224), mode='tensor').shape == (1, 1000)
     parameters = sum(p.numel() for p in model.parameters())
@@ -127,3 +136,9 @@ def test_costs_are_the_published_ones(name):
     multiply_adds = counter.get_total_flops() / 2
     assert round(multiply_adds / 2**30, decimals(facts['GFLOPs'])) == facts['GFLOPs']
     assert multiply_adds / 1e9 == pytest.approx(facts['GFLOPs'], rel=0.1)
+
+
+@pytest.mark.parametrize('name', [name for name in RECIPES if parts_of(name)[1]])
+def test_an_option_changes_how_it_trains_and_not_what_it_costs(name):
+    arch = parts_of(name)[0].replace('_', '-')
+    assert costs_of(name) == costs_of(f'hrnet-{arch}_100e_in1k')

@@ -3,11 +3,11 @@
 import pytest
 import timm
 import torch
-from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from hrnet_plugins.recipes import model_of, recipes
 from hrnet_plugins.weights import check_against, convert
+from tests.helpers.configs import config_of
 from tests.helpers.networks import assert_equal, fill, filled, image, reference
 
 
@@ -39,14 +39,18 @@ TIMM = {
     'hrnet-w18-ssld_30e_in1k': 'hrnet_w18_ssld',
 }
 SLOW_TIMM = {
-    **{f'hrnet-w{width}_100e_in1k': f'hrnet_w{width}' for width in (32, 40, 44, 48, 64)},
-    'hrnet-w48-cutmix_300e_in1k': 'hrnet_w48',
+    'hrnet-w48_100e_in1k': 'hrnet_w48',
     'hrnet-w48-ssld_30e_in1k': 'hrnet_w48_ssld',
 }
+ALIKE = {
+    **{f'hrnet-w{width}_100e_in1k': f'hrnet_w{width}' for width in (32, 40, 44, 64)},
+    'hrnet-w48-cutmix_300e_in1k': 'hrnet_w48',
+}
+"""Recipes that differ from others here in widths or in training alone, so that equal names and shapes are enough."""
 
 
 def test_every_recipe_is_compared_with_timms():
-    assert {**TIMM, **SLOW_TIMM}.keys() == {name for name in recipes() if name.endswith('_in1k')}
+    assert {**TIMM, **SLOW_TIMM, **ALIKE}.keys() == {name for name in recipes() if name.endswith('_in1k')}
 
 
 @pytest.mark.parametrize(
@@ -58,6 +62,15 @@ def test_recipe_gives_timms_logits(recipe, name):
     x = image((1, 3, 64, 96))
     with torch.inference_mode():
         assert_equal(ours(x, mode='tensor'), theirs(x))
+
+
+@pytest.mark.parametrize(('recipe', 'name'), ALIKE.items())
+def test_recipe_has_timms_parameters(recipe, name):
+    with torch.device('meta'):
+        theirs, ours = timm.create_model(name, pretrained=False), model_of(recipes()[recipe])
+    converted, _ = convert(theirs.state_dict(), 'timm')
+    check_against(converted, ours)
+    assert {k: v.shape for k, v in converted.items()} == {k: v.shape for k, v in ours.state_dict().items()}
 
 
 def test_features_for_others():
@@ -74,7 +87,7 @@ def test_features_for_others():
 
 
 def test_fewer_maps_by_out_indices():
-    cfg = Config.fromfile(recipes()['hrnet-w18-small-v1_100e_in1k']).model
+    cfg = config_of(recipes()['hrnet-w18-small-v1_100e_in1k']).model
     cfg.backbone.out_indices = (2, 3)
     cfg.neck[0].update(in_channels=[64, 128], mid_channels=[512, 1024])
     with DefaultScope.overwrite_default_scope('mmpretrain'):

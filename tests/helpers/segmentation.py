@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from mmengine.config import Config
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
 
 from hrnet_plugins import HRNetArch
+from tests.helpers.configs import config_of
 from tests.helpers.frameworks import build as build_in
 from tests.helpers.networks import TINY, extra_of
 from tests.helpers.paths import ROOT
@@ -22,10 +22,19 @@ def heads(model_cfg):
     return head if isinstance(head, list) else [head]
 
 
+def shrink(model_cfg) -> None:
+    """Give a recipe's model a tiny network, which learns from scratch; losses and test settings stay."""
+    model_cfg.backbone.update(arch=TINY, init_cfg=None)
+    for head in heads(model_cfg):
+        head.in_channels = TINY.channels
+    if len(heads(model_cfg)) == 2:
+        model_cfg.decode_head[1].update(channels=16, ocr_channels=8)
+
+
 def plain(arch=TINY, *, num_classes=19, align_corners=False, test_cfg=None, **head) -> nn.Module:
     """The plain model of the fragment."""
     name = 'fcn_hrnetv2_align-corners' if align_corners else 'fcn_hrnetv2'
-    cfg = Config.fromfile(MODELS / f'{name}.py').model
+    cfg = config_of(MODELS / f'{name}.py').model
     cfg.backbone.update(type='hrnet_plugins.HRNet', arch=arch)
     cfg.decode_head.update(in_channels=HRNetArch.of(arch).channels, num_classes=num_classes, **head)
     return build(cfg, test_cfg)
@@ -33,7 +42,7 @@ def plain(arch=TINY, *, num_classes=19, align_corners=False, test_cfg=None, **he
 
 def ocr(arch=TINY, *, num_classes=19, align_corners=True, test_cfg=None, **head) -> nn.Module:
     """The OCR model of the fragment, with ``head`` for its second head."""
-    cfg = Config.fromfile(MODELS / 'ocr_hrnetv2.py').model
+    cfg = config_of(MODELS / 'ocr_hrnetv2.py').model
     cfg.backbone.update(type='hrnet_plugins.HRNet', arch=arch, align_corners=align_corners)
     for part in cfg.decode_head:
         part.update(in_channels=HRNetArch.of(arch).channels, num_classes=num_classes, align_corners=align_corners)

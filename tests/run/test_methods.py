@@ -6,7 +6,6 @@ import shutil
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
@@ -14,7 +13,8 @@ from mmengine.runner import Runner
 
 from hrnet_plugins.models import HRNet
 from hrnet_plugins.recipes import recipes
-from tests.helpers.networks import fit_statistics
+from tests.helpers.configs import config_of
+from tests.helpers.networks import TINY, fit_statistics
 
 SCENES = 4
 PIPELINE = 'train_dataloader.dataset.pipeline.2'
@@ -114,10 +114,10 @@ def coco(digits, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def weights(tmp_path_factory):
-    """A folder that stands in for the published ImageNet weights of W18: random ones, with statistics that fit them."""
+    """A folder that stands in for the published weights of W18: a tiny network's, with statistics that fit them."""
     folder = tmp_path_factory.mktemp('weights')
     torch.manual_seed(0)
-    model = fit_statistics(HRNet('w18'), torch.randn(4, 3, 96, 96))
+    model = fit_statistics(HRNet(TINY), torch.randn(4, 3, 96, 96))
     torch.save(model.state_dict(), folder / 'w18.pth')
     return folder
 
@@ -127,8 +127,10 @@ def weights(tmp_path_factory):
 def test_method_trains_and_tests(name, coco, weights, tmp_path, monkeypatch):
     monkeypatch.chdir(coco)
     monkeypatch.setenv('HRNET_PLUGINS_WEIGHTS', str(weights))
-    cfg = Config.fromfile(recipes()[name])
+    cfg = config_of(recipes()[name])
     options = {**SMALL, **METHODS[name]}
+    if 'hrnet' in name:
+        cfg.model.backbone.arch, cfg.model.neck.in_channels = TINY, list(TINY.channels)
     cfg.merge_from_dict({key: value for key, value in options.items() if value is not None or 'init_cfg' in key})
     if options['train_cfg.max_epochs'] is None:
         cfg.train_cfg.pop('max_epochs')

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from hrnet_plugins import ARCHS
+from tests.helpers.configs import config_of
 from tests.helpers.networks import extra_of
 
 STEPS = 20
@@ -40,7 +40,7 @@ def train(cfg, backbone, weights, name):
 @pytest.mark.filterwarnings('ignore::UserWarning')  # of the runner, about this shortened schedule
 def test_same_losses_as_mmdets_backbone(digits, digits_recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(digits)
-    cfg = Config.fromfile(digits_recipe)
+    cfg = config_of(digits_recipe)
     cfg.train_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=STEPS)
     for key in ('val_dataloader', 'val_evaluator', 'val_cfg', 'test_dataloader', 'test_evaluator', 'test_cfg'):

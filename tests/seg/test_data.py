@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.structures import PixelData
@@ -16,6 +15,7 @@ from PIL import Image
 import hrnet_plugins.seg  # noqa: F401  (registers what the configs name)
 from hrnet_plugins.seg.datasets import CityscapesDataset, FolderDataset
 from hrnet_plugins.seg.metrics import PublishedIoU
+from tests.helpers.configs import config_of
 from tests.helpers.label_layouts import LAYOUTS, TRAIN
 from tests.helpers.paths import ROOT
 
@@ -37,7 +37,7 @@ IGNORED = 255
 
 def fragment(name):
     init_default_scope('mmseg')
-    return Config.fromfile(FRAGMENTS / f'{name}.py')
+    return config_of(FRAGMENTS / f'{name}.py')
 
 
 def item(labels=None, value=0):

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from hrnet_plugins.seg.losses import CrossEntropy, OhemCrossEntropy
+from tests.helpers.configs import config_of
 from tests.helpers.networks import REFERENCE
 from tests.helpers.paths import ROOT
 
@@ -18,9 +19,7 @@ IGNORED = 255
 
 @pytest.fixture(scope='module')
 def cityscapes_weights():
-    from mmengine.config import Config  # noqa: PLC0415
-
-    cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'datasets' / 'cityscapes.py')
+    cfg = config_of(ROOT / 'configs' / '_base_' / 'datasets' / 'cityscapes.py')
     assert len(cfg.class_weight) == cfg.num_classes
     return cfg.class_weight
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.config import Config
 
 from hrnet_plugins.seg.multi_scale_test import MultiScaleTest
 from hrnet_plugins.seg.segmentors import TTAModel
 from tests.helpers import segmentation as models
+from tests.helpers.configs import config_of
 from tests.helpers.networks import assert_equal, fill, image
 
 BLACK = torch.tensor([-2.1, -2.0, -1.8])
@@ -139,7 +139,7 @@ def test_one_scale_without_flip_is_the_network():
 @pytest.mark.parametrize(('windows', 'mode'), [('shifted', 'whole'), ('padded', 'slide')])
 def test_mmsegs_own_fusion_is_an_option(windows, mode):
     """The same model under mmseg's test-time augmentation, as ``--tta`` puts it together."""
-    cfg = Config.fromfile(models.MODELS / 'fcn_hrnetv2.py').model
+    cfg = config_of(models.MODELS / 'fcn_hrnetv2.py').model
     cfg.backbone.update(type='hrnet_plugins.HRNet', arch=models.TINY)
     cfg.decode_head.update(in_channels=models.TINY.channels, num_classes=3)
     cfg.data_preprocessor = dict(type='SegDataPreProcessor', size_divisor=1)  # images as they are

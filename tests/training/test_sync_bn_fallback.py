@@ -8,7 +8,6 @@ import pytest
 import torch
 import torch.distributed
 import torch.multiprocessing
-from mmengine.config import Config
 from mmengine.model import BaseModel, MMDistributedDataParallel
 from mmengine.model.utils import _BatchNormXd
 from mmengine.registry import MODEL_WRAPPERS
@@ -18,6 +17,7 @@ from torch import nn
 import hrnet_plugins.registry  # noqa: F401
 from hrnet_plugins.recipes import recipes
 from hrnet_plugins.training import AnyDeviceDDP, GlooRunner, SyncBNFallbackHook
+from tests.helpers.configs import config_of
 from tests.helpers.processes import free_port
 
 WORDS = 'train as plain batch norm'
@@ -187,7 +187,7 @@ def test_gloo_runner_leaves_other_wrappers(only_process, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize('name', [name for name in recipes() if 'syncbn' in name])
 def test_recipes_that_need_it_have_it(name):
-    cfg = Config.fromfile(recipes()[name])
+    cfg = config_of(recipes()[name])
     assert cfg.model.backbone.norm_cfg.type == 'SyncBN'
     assert cfg.model_wrapper_cfg.type == 'hrnet_plugins.AnyDeviceDDP'
     assert dict(type='hrnet_plugins.SyncBNFallbackHook') in cfg.custom_hooks
