@@ -54,7 +54,8 @@ def framework_of(path: Path) -> str:
     """
     from mmengine.config import Config  # noqa: PLC0415, mmengine is slow to import and `list` has no need of it
 
-    return _framework(Config.fromfile(path))
+    # What a config imports, which may be a framework, decides nothing here.
+    return _framework(Config.fromfile(path, import_custom_modules=False))
 
 
 def _framework(config: Config) -> str:

@@ -12,7 +12,7 @@ from mmengine.config import DictAction
 
 from hrnet_plugins import cli
 from hrnet_plugins.models import HRNet
-from hrnet_plugins.recipes import distribution_of, model_of, recipe_path, recipes
+from hrnet_plugins.recipes import distribution_of, framework_of, model_of, recipe_path, recipes
 from hrnet_plugins.weights import load_state_dict
 from tests.helpers.networks import TINY, fill
 from tests.helpers.paths import ROOT
@@ -122,6 +122,12 @@ def test_config_without_a_framework_is_refused(tmp_path):
     result = run('train', str(path))
     assert result.exit_code == 1
     assert '`default_scope` (None)' in result.output
+
+
+def test_framework_is_found_without_what_a_config_imports(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text("default_scope = 'mmseg'\ncustom_imports = dict(imports=['no_such_module'])\n")
+    assert framework_of(path) == 'mmseg'
 
 
 GLOO = ['--cfg-options', 'runner_type=hrnet_plugins.GlooRunner']
