@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 from rich.console import Console
@@ -118,6 +120,51 @@ def export(recipe: str, checkpoint: str, fmt: str, out: str | None) -> None:
 
     try:
         click.echo(inference.export(recipe, checkpoint, format=fmt, out=out))
+    except (ValueError, FileNotFoundError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.group('mmcv-ops')
+def mmcv_ops() -> None:
+    """Give an mmcv that was installed without a compiler its operators, on torchvision's.
+
+    What runs in this environment then finds them: mim, the frameworks' own tools, any script. Compiled operators are
+    never replaced.
+    """
+
+
+@mmcv_ops.command('install')
+def mmcv_ops_install() -> None:
+    """Put the operators into the installed mmcv; a second time changes nothing."""
+    from hrnet_plugins.mmcv_ops.install import find, install  # noqa: PLC0415, as the other commands do
+
+    with _one_line_errors():
+        click.echo(install(find()))
+
+
+@mmcv_ops.command('remove')
+def mmcv_ops_remove() -> None:
+    """Take them out again."""
+    from hrnet_plugins.mmcv_ops.install import find, remove  # noqa: PLC0415
+
+    with _one_line_errors():
+        click.echo(remove(find()))
+
+
+@mmcv_ops.command('status')
+def mmcv_ops_status() -> None:
+    """Say which mmcv is installed, and whose operators it has."""
+    from hrnet_plugins.mmcv_ops.install import find, status  # noqa: PLC0415
+
+    with _one_line_errors():
+        for about, text in status(find()).items():
+            click.echo(f'{about}: {text}')
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
     except (ValueError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from None
 
