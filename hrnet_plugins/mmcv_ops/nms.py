@@ -9,11 +9,12 @@ from torch import Tensor
 
 from hrnet_plugins.mmcv_ops.dtypes import computing_dtype
 
+_nms = torch.ops.torchvision.nms.default
+
 _BLOCK = 256
 """Boxes that are compared with each other at once; 128 and 512 are slower on a CPU."""
 
 
-@torch.no_grad()
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -> Tensor:
     """Keep each box that no better kept box overlaps by more than a threshold.
 
@@ -26,16 +27,16 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) ->
     Returns:
         Indices of the kept boxes, int64, best first.
     """
-    if len(boxes) == 0:
+    if not boxes.shape[0]:
         return boxes.new_empty(0, dtype=torch.long)
-    dtype = computing_dtype(boxes)
-    boxes, scores = boxes.to(dtype), scores.to(dtype)
-    iou_threshold = _threshold(iou_threshold, dtype)
+    if not boxes.dtype == scores.dtype == torch.float32 or boxes.requires_grad or scores.requires_grad:
+        boxes, scores = (each.detach().to(computing_dtype(boxes)) for each in (boxes, scores))
+    iou_threshold = _threshold(iou_threshold, boxes.dtype)
     # Sorted as mmcv sorts, so that the first of equal scores is the same one; what is sorted already stays so.
     scores, order = scores.sort(descending=True)
-    boxes = boxes[order]
+    boxes = boxes.index_select(0, order)
     if offset == 0:
-        return order[torch.ops.torchvision.nms(boxes, scores, iou_threshold)]
+        return order.index_select(0, _nms(boxes, scores, iou_threshold))
     return order[_kept(boxes, iou_threshold, offset)]
 
 

@@ -10,6 +10,8 @@ from hrnet_plugins.mmcv_ops.dtypes import computing_dtype
 from hrnet_plugins.mmcv_ops.missing import missing
 
 _AVERAGE = 1
+_CHANNELS = 16
+"""Channels whose gradient a CPU computes at once: 256 of 200x336 take 0.99 s so, and 1.18 s all at once."""
 
 
 @torch.no_grad()
@@ -70,17 +72,25 @@ def roi_align_backward(
     """Add the gradient by the maps to ``grad_input``, (B, C, H, W); the rest is as in the forward."""
     _check(rois, len(grad_input), aligned, pool_mode)
     dtype = computing_dtype(grad_output)
-    gradient = torch.ops.torchvision._roi_align_backward(
-        grad_output.to(dtype),
-        rois.to(dtype),
-        spatial_scale,
-        aligned_height,
-        aligned_width,
-        *grad_input.shape,
-        sampling_ratio,
-        aligned,
-    )
-    grad_input.add_(gradient)
+    rois = rois.to(dtype)
+    batch, channels, height, width = grad_input.shape
+    step = max(1, _CHANNELS if rois.device.type == 'cpu' else channels)
+    for start in range(0, channels, step):
+        some = slice(start, start + step)
+        gradient = torch.ops.torchvision._roi_align_backward(
+            grad_output[:, some].to(dtype),
+            rois,
+            spatial_scale,
+            aligned_height,
+            aligned_width,
+            batch,
+            min(step, channels - start),
+            height,
+            width,
+            sampling_ratio,
+            aligned,
+        )
+        grad_input[:, some].add_(gradient)
 
 
 def _check(rois: Tensor, maps: int, aligned: bool, pool_mode: int) -> None:
