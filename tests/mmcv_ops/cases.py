@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import importlib
 import importlib.machinery
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from hrnet_plugins.mmcv_ops import extension
 
 REFERENCE = Path(__file__).resolve().parents[1] / 'reference' / 'mmcv_ops.npz'
 SIZE = (13, 17)
@@ -33,6 +38,19 @@ def compiled() -> ModuleType | None:
     except ImportError:
         return None
     return module if str(module.__file__).endswith(tuple(importlib.machinery.EXTENSION_SUFFIXES)) else None
+
+
+@contextmanager
+def ours() -> Iterator[None]:
+    """All of ``mmcv.ops`` with our operators."""
+    importlib.import_module('mmcv.ops')
+    modules = [
+        each for name, each in sys.modules.items() if name.startswith('mmcv.ops.') and hasattr(each, 'ext_module')
+    ]
+    with ExitStack() as stack:
+        for module in modules:
+            stack.enter_context(mock.patch.object(module, 'ext_module', extension))
+        yield
 
 
 def normal(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
