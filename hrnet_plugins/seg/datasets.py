@@ -24,11 +24,20 @@ UNKNOWN = -1
 
 
 def encoding(values: Mapping[int, int]) -> np.ndarray:
-    """A table (256,) from the values of a label file to labels; values that are not in ``values`` are unknown."""
-    table = np.full(256, UNKNOWN, np.int16)
+    """A table (256,) from the values of a label file to labels; values that are not in ``values`` are unknown.
+
+    It is longer where a value is 256 or more.
+    """
+    table = np.full(max(256, *(value + 1 for value in values)), UNKNOWN, np.int16)
     for value, label in values.items():
         table[value] = label
     return table
+
+
+def colour_encoding(colours: Mapping[tuple[int, int, int], int]) -> np.ndarray:
+    """A table (N, 2) of colours (R, G, B) as one number, in ascending order, and their labels."""
+    rows = sorted((red << 16 | green << 8 | blue, label) for (red, green, blue), label in colours.items())
+    return np.array(rows, np.int32).reshape(-1, 2)
 
 
 def shifted(classes: int) -> dict[int, int]:
@@ -128,9 +137,64 @@ def _missing(paths: Sequence[str]) -> list[str]:
     return [path for path in paths if Path(path) not in present]
 
 
+class ListedDataset(BaseSegDataset):
+    """mmseg's dataset, whose ``ann_file`` may also list pairs.
+
+    A line of such a list is an image's path, a tab, and the path of its label file, both below ``data_root``: names,
+    suffixes and folders of the two may then differ as they like.
+    """
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """The images and their label files."""
+        if not self.ann_file or self.backend_args is not None:
+            return super().load_data_list()
+        lines = [line for line in Path(self.ann_file).read_text(encoding='utf-8').splitlines() if line]
+        if not lines or any(line.count('\t') != 1 for line in lines):
+            return super().load_data_list()
+        root = self.data_root or ''
+        pairs = [[os.path.join(root, path) for path in line.split('\t')] for line in lines]
+        shared = dict(label_map=self.label_map, reduce_zero_label=self.reduce_zero_label)
+        return [dict(shared, img_path=image, seg_map_path=labels, seg_fields=[]) for image, labels in pairs]
+
+
 @DATASETS.register_module()
-class FolderDataset(CheckedDataset):
-    """Any two folders of images and label files; ``metainfo=dict(classes=...)`` names the values from 0."""
+class FolderDataset(CheckedDataset, ListedDataset):
+    """Any two folders of images and label files; ``metainfo=dict(classes=...)`` names the values from 0.
+
+    Args:
+        args: Those of mmseg's dataset.
+        label_values: Where the values do not count from 0: that of each class, a number or a colour (R, G, B).
+        ignored: Values that are no label; 255 when not given, and no colour.
+        options: Those of mmseg's dataset; ``ann_file`` may list pairs, see ``ListedDataset``.
+
+    Raises:
+        ValueError: If there is not one value for each class, or only some of the values are colours.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        label_values: Sequence[int | Sequence[int]] | None = None,
+        ignored: Sequence[int | Sequence[int]] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, **options)
+        classes = self.metainfo['classes']
+        values = range(len(classes)) if label_values is None else label_values
+        if len(values) != len(classes):
+            raise ValueError(f'`label_values` has {len(values)} values for {len(classes)} classes: give one for each')
+        coloured = any(isinstance(value, Sequence) for value in values)
+        rest = ignored if ignored is not None else () if coloured else (IGNORED,)
+        labels = [*enumerate(values), *((IGNORED, value) for value in rest)]
+        colours = {(v[0], v[1], v[2]): label for label, v in labels if isinstance(v, Sequence)}
+        numbers = {v: label for label, v in labels if not isinstance(v, Sequence)}
+        if colours and numbers:
+            raise ValueError('`label_values` and `ignored` must be all numbers or all colours (R, G, B)')
+        if colours:
+            self.encoding = colour_encoding(colours)
+        else:
+            self.encoding = encoding(numbers)
+            self._metainfo['label_values'] = tuple(values)
 
 
 _CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)

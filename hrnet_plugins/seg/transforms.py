@@ -41,26 +41,48 @@ class LoadLabels(BaseTransform):
             return results
         content = mmengine.fileio.get(path, backend_args=self.backend_args)
         values = mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
-        if values is None or values.ndim != 2:
-            shape = None if values is None else values.shape
-            raise ValueError(f'{path} has shape {shape}: a label file holds one value a pixel, not colours')
-        if 'ori_shape' in results and values.shape != tuple(results['ori_shape'][:2]):
-            raise ValueError(f'{path} is {values.shape} pixels, its image {results["ori_shape"][:2]}: they must agree')
         table = results['encoding']
-        labels = np.full(values.shape, UNKNOWN, table.dtype)
-        inside = (values >= 0) & (values < len(table))
-        labels[inside] = table[values[inside].astype(np.intp)]
+        coloured = table.ndim == 2
+        if values is None or values.ndim != 2 + coloured:
+            shape = None if values is None else values.shape
+            wanted = 'one colour' if coloured else 'one value'
+            raise ValueError(
+                f'{path} has shape {shape}: a label file of this dataset holds {wanted} a pixel, '
+                f'{"not values" if coloured else "not colours"}'
+            )
+        if 'ori_shape' in results and values.shape[:2] != tuple(results['ori_shape'][:2]):
+            raise ValueError(
+                f'{path} is {values.shape[:2]} pixels, its image {results["ori_shape"][:2]}: they must agree'
+            )
+        labels = _from_colours(values, table) if coloured else _from_values(values, table)
         wrong = labels == UNKNOWN
         if wrong.any():
-            found = np.unique(values[wrong])
-            known = np.flatnonzero(table != UNKNOWN)
+            found = np.unique(values[wrong], axis=0)[:5].tolist()
+            known = f'{len(table)} colours' if coloured else _ranges(np.flatnonzero(table != UNKNOWN))
+            shown = ', '.join(str(tuple(value[2::-1]) if coloured else value) for value in found)
             raise ValueError(
-                f'{path} holds the value {", ".join(map(str, found[:5].tolist()))}, which is no label of this dataset '
-                f'(labels are {_ranges(known)}): is it the right folder, converted as the dataset needs?'
+                f'{path} holds the value {shown}, which is no label of this dataset '
+                f'(labels are {known}): is it the right folder, converted as the dataset needs?'
             )
         results['gt_seg_map'] = labels.astype(np.uint8)
         results['seg_fields'] = [*results.get('seg_fields', []), 'gt_seg_map']
         return results
+
+
+def _from_values(values: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Values (H, W) -> labels (H, W)."""
+    labels = np.full(values.shape, UNKNOWN, table.dtype)
+    inside = (values >= 0) & (values < len(table))
+    labels[inside] = table[values[inside].astype(np.intp)]
+    return labels
+
+
+def _from_colours(values: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Colours (H, W, 3 or 4), in the order BGR, -> labels (H, W)."""
+    blue, green, red = (values[..., i].astype(np.int32) for i in range(3))
+    codes = red << 16 | green << 8 | blue
+    places = np.searchsorted(table[:, 0], codes).clip(max=len(table) - 1)
+    return np.where(table[places, 0] == codes, table[places, 1], UNKNOWN)
 
 
 def _ranges(values: np.ndarray) -> str:
