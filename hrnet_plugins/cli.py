@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 from rich.console import Console
@@ -44,6 +46,57 @@ def list_recipes(words: tuple[str, ...]) -> None:
 def path(recipe: str) -> None:
     """Print the path of RECIPE, for use in a config's _base_ or by other tools."""
     click.echo(_path(recipe))
+
+
+@main.command()
+@click.argument('config')
+@click.option('--data', required=True, help='The folder of pictures and labels.')
+@click.option('--recipe', help='Name or path of the recipe; one that suits data and machine when not given.')
+@click.option('--arch', help="Arch in place of the recipe's, such as w18_small_v1.")
+@click.option('--task', help='detection, segmentation or classification, where the data would do for more than one.')
+@click.option('--format', 'fmt', help='coco, voc, yolo, labelme, masks or folders, where it is not to be found out.')
+@click.option('--classes', help='Names with commas between them, or a file with a list, for label maps and YOLO.')
+@click.option('--ignore', type=int, multiple=True, help='Value of label maps that is no class; may be repeated.')
+@click.option('--epochs', type=int, help='Epochs to train; enough for the size of the data when not given.')
+@click.option('--batch', type=int, help='Pictures a step.')
+@click.option('--size', type=int, help='Longest side of a picture in training, in pixels.')
+@click.option('--seed', type=int, default=0, show_default=True, help='Of a split that is made, and of the training.')
+@click.option('--val-share', type=float, default=0.2, show_default=True, help='Share of a validation set that is made.')
+@click.option('--no-flip', is_flag=True, help='Mirrored pictures are not as good as others.')
+@click.option('--heads', help='small or full; small ones without a GPU when not given.')
+@click.option('--weights', help='Name or file of the weights to start from; the best that fit when not given.')
+@click.option('--from-scratch', is_flag=True, help='Start from no weights.')
+@click.option('--pretrained-only', is_flag=True, help='Stop where no weights can be had.')
+@click.option('--merge-classes', is_flag=True, help='Make classes one that are spelled in two ways.')
+@click.option('--drop-broken', is_flag=True, help='Leave broken labels out, which otherwise stop.')
+@click.option('--force', is_flag=True, help='Replace files that are there.')
+def new(
+    config: str,
+    fmt: str | None,
+    ignore: tuple[int, ...],
+    epochs: int | None,
+    batch: int | None,
+    size: int | None,
+    seed: int,
+    val_share: float,
+    no_flip: bool,
+    **others: Any,
+) -> None:
+    """Write CONFIG, a .py file that trains a recipe on your own pictures, after checking them.
+
+    Recognised are COCO, PASCAL VOC, YOLO and LabelMe files, label maps, and a folder of pictures a class. Nothing in
+    that folder is changed; what else CONFIG needs is written beside it.
+    """
+    from hrnet_plugins import data as library  # noqa: PLC0415, it imports what reads pictures
+
+    try:
+        options = library.Options(
+            epochs=epochs, batch=batch, size=size, seed=seed, val_share=val_share, flip=not no_flip
+        )
+        command = shlex.join(['hrnet-plugins', *sys.argv[1:]])
+        library.new(config, format=fmt, ignore=list(ignore) or None, options=options, command=command, **others)
+    except (ValueError, FileNotFoundError) as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.command(context_settings=_PASS_ON)
