@@ -196,6 +196,8 @@ def _check_classes(content: Content, *, merge: bool) -> None:
 def _stem(name: str) -> str:
     """What is left of a name without case, spaces and plural."""
     word = re.sub(r'[\s_-]+', ' ', name.strip().lower())
+    word = re.sub(r'(?<=[a-z]{2})ies$', 'y', word)
+    word = re.sub(r'(?<=[a-z])(x|z|ch|sh|ss)es$', r'\1', word)
     return re.sub(r'(?<=[a-z]{2}[^s])s$', '', word)
 
 

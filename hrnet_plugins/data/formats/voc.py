@@ -99,11 +99,11 @@ def read(content: Content) -> None:
         if any(p.path.suffix != '.jpg' and not p.header.error for p in pictures):
             content.native[split] = {}  # mmdet's dataset looks for .jpg alone
     content.classes = sorted({box.label for picture in content.pictures() for box in picture.boxes})
-    seen = {picture.path for picture in content.pictures()}
+    seen = {(picture.path.parent, picture.path.stem) for picture in content.pictures()}
     for folder, labels in content.info['places']:
         labelled = {path.stem for path in labels.glob('*.xml')}
         for other in sorted(folder.iterdir()):
-            if other.suffix.lower() in READ and other not in seen:
+            if other.suffix.lower() in READ and (folder, other.stem) not in seen:
                 content.add('unlisted' if other.stem in labelled else 'no-labels', other)
 
 
