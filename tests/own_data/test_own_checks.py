@@ -16,8 +16,8 @@ from hrnet_plugins.data.beside import coco
 from hrnet_plugins.data.checks import blocking
 from hrnet_plugins.data.splits import complete
 from hrnet_plugins.data.table import describe, problem_list
-from own_faults import ALONG, ERRORS, WRONG, annotation, turned, voc, yolo
-from own_sets import GROUND, coco_annotations, label_map, masks_camvid, sets, voc_main, yolo_images
+from tests.helpers.own_faults import ALONG, ERRORS, WRONG, annotation, turned, voc, yolo
+from tests.helpers.own_sets import GROUND, coco_annotations, label_map, masks_camvid, sets, voc_main, yolo_images
 
 CPU = Machine(cores=2)
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hrnet_plugins.cli import main
-from own_sets import (
+from tests.helpers.own_sets import (
     coco_annotations,
     coco_files,
     folders_flat,
@@ -185,7 +185,7 @@ WRONG = {
 def test_wrong_inputs_are_one_clear_message(name, tmp_path):
     make, options, message = WRONG[name]
     folder = tmp_path / 'data'
-    takes_sets = make.__module__ == 'own_sets' and not make.__name__.startswith('folders')
+    takes_sets = make.__module__ == 'tests.helpers.own_sets' and not make.__name__.startswith('folders')
     make(folder, *([sets()] if takes_sets else []))
     if '--weights' not in options:
         options = [*options, '--from-scratch']
@@ -242,7 +242,7 @@ def test_names_with_spaces_and_brackets(tmp_path):
 
 @pytest.mark.slow
 def test_from_a_folder_to_a_tested_checkpoint(tmp_path):
-    from support import run as run_python  # noqa: PLC0415
+    from tests.helpers.processes import run as run_python  # noqa: PLC0415
 
     yolo_images(tmp_path / 'data', sets(4, 2, 2))
     command = ('new', 'own.py', '--data', 'data', '--from-scratch', '--epochs', '1', '--batch', '2', '--size', '96')

@@ -12,7 +12,15 @@ from rich.console import Console
 from hrnet_plugins.data import DataError, Machine, Options, new
 from hrnet_plugins.data.source import Code, Copy, Each, changes, source
 from hrnet_plugins.recipes import model_of, recipe_path
-from own_sets import coco_annotations, folders_flat, folders_split, masks_camvid, sets, voc_main, yolo_images
+from tests.helpers.own_sets import (
+    coco_annotations,
+    folders_flat,
+    folders_split,
+    masks_camvid,
+    sets,
+    voc_main,
+    yolo_images,
+)
 
 CPU = Machine(cores=2)
 GPU = Machine(cores=16, gpu='A GPU', memory_gb=24.0, bf16=True)

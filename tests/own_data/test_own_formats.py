@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
 from hrnet_plugins.data import Machine, load, new
-from own_sets import (
+from tests.helpers.own_sets import (
     CLASSES,
     CLASSIFICATION,
     DETECTION,

@@ -8,7 +8,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from rich.console import Console
 
 from hrnet_plugins.data import Machine, load, new
-from support import ROOT
+from tests.helpers.paths import ROOT
 
 DATA = next((f for parent in ROOT.parents if (f := parent / 'shared' / 'data').is_dir()), ROOT / 'none')
 CPU = Machine(cores=2)

@@ -11,7 +11,15 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from hrnet_plugins.data import Machine, Options, new
-from own_sets import coco_annotations, folders_split, labelme_flat, masks_camvid, sets, voc_main, yolo_images
+from tests.helpers.own_sets import (
+    coco_annotations,
+    folders_split,
+    labelme_flat,
+    masks_camvid,
+    sets,
+    voc_main,
+    yolo_images,
+)
 
 CPU = Machine(cores=2)
 RECIPES = {

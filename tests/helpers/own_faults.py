@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 from PIL import Image
 
-from own_sets import (
+from tests.helpers.own_sets import (
     coco_annotations,
     coco_roboflow,
     folders_flat,
