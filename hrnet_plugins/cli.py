@@ -105,8 +105,10 @@ def new(
 def train(recipe: str, options: tuple[str, ...]) -> None:
     """Train RECIPE, a name or a path; OPTIONS are those of mim train and of the framework's train tool.
 
-    --launcher pytorch --gpus N trains with N processes, on CPUs where the machine has no GPU.
+    --launcher pytorch --gpus N trains with N processes, on CPUs where the machine has no GPU. --no-progress leaves out
+    the line that shows step, loss, speed and time left between the lines of the log.
     """
+    options = _with_progress(options)
     _mim('train', recipe, _without_gpus(options) if any(map(_LAUNCHER.match, options)) else options)
 
 
@@ -115,12 +117,15 @@ def train(recipe: str, options: tuple[str, ...]) -> None:
 @click.argument('checkpoint')
 @click.argument('options', nargs=-1, type=click.UNPROCESSED)
 def test(recipe: str, checkpoint: str, options: tuple[str, ...]) -> None:
-    """Test CHECKPOINT with RECIPE; OPTIONS are those of mim test and of the framework's test tool."""
+    """Test CHECKPOINT with RECIPE; OPTIONS are those of mim test and of the framework's test tool.
+
+    --no-progress leaves out the line that shows step, speed and time left between the lines of the log.
+    """
     if checkpoint in ('-h', '--help'):
         _mim('test', recipe, (checkpoint,))
     if checkpoint.startswith('-'):
         raise click.UsageError(f'CHECKPOINT comes right after RECIPE, before the options; {checkpoint} stands there')
-    _mim('test', recipe, ('--checkpoint', checkpoint, *options))
+    _mim('test', recipe, ('--checkpoint', checkpoint, *_with_progress(options)))
 
 
 @main.command()
@@ -220,6 +225,15 @@ def _one_line_errors() -> Iterator[None]:
         yield
     except (ValueError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from None
+
+
+def _with_progress(options: tuple[str, ...]) -> tuple[str, ...]:
+    """The options with the hook that shows progress, unless they refuse it."""
+    if '--no-progress' in options:
+        return tuple(option for option in options if option != '--no-progress')
+    # Among the default hooks, which are merged by name: a list of custom hooks would replace the config's own.
+    # First, so that the user's own options are the last word.
+    return ('--cfg-options', 'default_hooks.progress.type=hrnet_plugins.ProgressHook', *options)
 
 
 def _without_gpus(options: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 import torch
 from click.testing import CliRunner
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 
 from hrnet_plugins import cli
 from hrnet_plugins.models import HRNet
@@ -130,21 +130,28 @@ def test_framework_is_found_without_what_a_config_imports(tmp_path):
     assert framework_of(path) == 'mmseg'
 
 
-GLOO = ['--cfg-options', 'runner_type=hrnet_plugins.GlooRunner']
+PROGRESS = ['--cfg-options', 'default_hooks.progress.type=hrnet_plugins.ProgressHook']
+GLOO = ['--cfg-options', 'runner_type=hrnet_plugins.GlooRunner', *PROGRESS]
 
 
 @pytest.mark.parametrize(
     ('args', 'gpus', 'rest'),
     [
-        (['train', NAME, '--gpus', '2', '--launcher', 'pytorch'], True, ['--gpus', '2', '--launcher', 'pytorch']),
+        (
+            ['train', NAME, '--gpus', '2', '--launcher', 'pytorch'],
+            True,
+            [*PROGRESS, '--gpus', '2', '--launcher', 'pytorch'],
+        ),
         (['train', NAME, '--launcher', 'pytorch'], False, [*GLOO, '--launcher', 'pytorch']),
         (['train', NAME, '--launcher=pytorch'], False, [*GLOO, '--launcher=pytorch']),
         (['train', NAME, '--resume', '-l', 'pytorch'], False, [*GLOO, '--resume', '-l', 'pytorch']),
         (['train', NAME, '-lpytorch'], False, [*GLOO, '-lpytorch']),
-        (['train', NAME, '--launch-date', 'x'], False, ['--launch-date', 'x']),
-        (['train', NAME], False, []),
-        (['test', NAME, 'a.pth', '--out', 'b.pkl'], False, ['--checkpoint', 'a.pth', '--out', 'b.pkl']),
-        (['train', NAME, '--help'], False, ['--help']),
+        (['train', NAME, '--launch-date', 'x'], False, [*PROGRESS, '--launch-date', 'x']),
+        (['train', NAME], False, PROGRESS),
+        (['train', NAME, '--no-progress', '--resume'], False, ['--resume']),
+        (['test', NAME, 'a.pth', '--out', 'b.pkl'], False, ['--checkpoint', 'a.pth', *PROGRESS, '--out', 'b.pkl']),
+        (['test', NAME, 'a.pth', '--no-progress'], False, ['--checkpoint', 'a.pth']),
+        (['train', NAME, '--help'], False, [*PROGRESS, '--help']),
         (['test', NAME, '--help'], False, ['--help']),
     ],
 )
@@ -169,6 +176,19 @@ def test_the_users_own_runner_type_wins(monkeypatch):
     options = cli._without_gpus(('--cfg-options', 'a.b=1', 'runner_type=Mine'))
     assert parser.parse_args(options).cfg_options == {'a.b': 1, 'runner_type': 'Mine'}
     assert parser.parse_args(options[:2]).cfg_options == dict(runner_type='hrnet_plugins.GlooRunner')
+
+
+def test_progress_leaves_a_configs_hooks_as_they_are():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    options = cli._with_progress(('--cfg-options', 'default_hooks.logger.interval=5'))
+    own = [dict(type='NumClassCheckHook')]
+    for hooks in ({}, dict(default_hooks=dict(logger=dict(type='LoggerHook')))):
+        config = Config(dict(custom_hooks=own, **hooks))
+        config.merge_from_dict(parser.parse_args(options).cfg_options)
+        assert config.custom_hooks == own
+        assert config.default_hooks.progress == dict(type='hrnet_plugins.ProgressHook')
+        assert config.default_hooks.logger.interval == 5
 
 
 def test_options_before_the_checkpoint_are_refused():
