@@ -25,8 +25,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rich.progress import Progress
 from sklearn.datasets import load_digits, load_sample_images
+
+from hrnet_plugins.live_line import LiveLine
 
 SIZE = 160
 SCENES = {'train': 600, 'val': 100}
@@ -135,37 +136,48 @@ def _draw(scene: Scene, split: Split, place: tuple[int, int], side: int) -> None
     )
 
 
-def build(folder: Path) -> Path:
-    """Make the dataset in ``folder``, whole or not at all; a folder that is there is left as it is."""
+def build(folder: Path, *, line: LiveLine | None = None) -> Path:
+    """Make the dataset in ``folder``, whole or not at all; a folder that is there is left as it is.
+
+    Args:
+        folder: Where it goes.
+        line: Where the number of pictures that are done is shown; standard output by default.
+    """
     if folder.exists():
         return folder
     part = folder.with_name(folder.name + '.part')
     shutil.rmtree(part, ignore_errors=True)
-    with Progress() as progress:
-        material = splits()
-        bar = progress.add_task('digits', total=sum(SCENES.values()) + sum(len(s.digits) for s in material))
-        for split in material:
-            coco: dict[str, Any] = dict(
-                images=[], annotations=[], categories=[dict(id=i + 1, name=str(i)) for i in range(10)]
-            )
-            for number in range(SCENES[split.name]):
-                scene = make_scene(split)
-                name = f'{number:06d}.png'
-                _write(part / split.name / name, scene.image)
-                _write(part / 'semantic' / split.name / name, scene.semantic)
-                coco['images'].append(dict(id=number, file_name=name, width=SIZE, height=SIZE))
-                for annotation in scene.annotations:
-                    coco['annotations'].append(dict(id=len(coco['annotations']) + 1, image_id=number, **annotation))
-                progress.advance(bar)
-            for number, (digit, label) in enumerate(zip(split.digits, split.labels)):
-                picture = np.clip(cv2.resize(digit, (64, 64), interpolation=cv2.INTER_CUBIC) * 255, 0, 255)
-                _write(
-                    part / 'classification' / split.name / str(label) / f'{number:04d}.png', picture.astype(np.uint8)
-                )
-                progress.advance(bar)
-            annotations = part / 'annotations' / f'{split.name}.json'
-            annotations.parent.mkdir(exist_ok=True)
-            annotations.write_text(json.dumps(coco))
+    line = line or LiveLine()
+    material = splits()
+    total = sum(SCENES.values()) + sum(len(s.digits) for s in material)
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        line.show(lambda: f'building the digits  {done}/{total} pictures')
+
+    for split in material:
+        coco: dict[str, Any] = dict(
+            images=[], annotations=[], categories=[dict(id=i + 1, name=str(i)) for i in range(10)]
+        )
+        for number in range(SCENES[split.name]):
+            scene = make_scene(split)
+            name = f'{number:06d}.png'
+            _write(part / split.name / name, scene.image)
+            _write(part / 'semantic' / split.name / name, scene.semantic)
+            coco['images'].append(dict(id=number, file_name=name, width=SIZE, height=SIZE))
+            for annotation in scene.annotations:
+                coco['annotations'].append(dict(id=len(coco['annotations']) + 1, image_id=number, **annotation))
+            advance()
+        for number, (digit, label) in enumerate(zip(split.digits, split.labels)):
+            picture = np.clip(cv2.resize(digit, (64, 64), interpolation=cv2.INTER_CUBIC) * 255, 0, 255)
+            _write(part / 'classification' / split.name / str(label) / f'{number:04d}.png', picture.astype(np.uint8))
+            advance()
+        annotations = part / 'annotations' / f'{split.name}.json'
+        annotations.parent.mkdir(exist_ok=True)
+        annotations.write_text(json.dumps(coco))
+    line.clear()
     part.rename(folder)
     return folder
 

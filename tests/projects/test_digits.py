@@ -1,11 +1,14 @@
 """The digits dataset keeps its promises, and the demo reaches its score."""
 
+import io
 import json
 
 import cv2
 import numpy as np
 import pytest
+from rich.console import Console
 
+from hrnet_plugins.live_line import LiveLine
 from projects.digits import data
 from tests.helpers.processes import run
 
@@ -52,6 +55,16 @@ def test_boxes_polygons_and_label_maps_agree(digits, split):
             assert (labels == annotation['category_id'])[y : y + height, x : x + width].sum() >= annotation['area']
             covered |= mask
         assert not labels[covered == 0].any()
+
+
+def test_building_shows_that_it_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, 'SCENES', {'train': 2, 'val': 1})
+    clock = iter(range(10000))
+    out = io.StringIO()
+    data.build(tmp_path / 'digits', line=LiveLine(console=Console(file=out, width=60), clock=lambda: next(clock)))
+    first, second, *_ = out.getvalue().splitlines()
+    assert first == 'building the digits  5/1800 pictures'  # after 5 seconds, at one a second, then 10 later
+    assert second == 'building the digits  15/1800 pictures'
 
 
 def test_classification_folders(digits):

@@ -161,7 +161,7 @@ def test_epochs_in_a_terminal(tmp_path, clock):
         'epoch 1/2  step 1/6  loss 1  1.5 images/s  0:00:22 left',
         'epoch 1/2  step 2/6  loss 0.64  1.5 images/s  0:00:20 left',
     ]
-    assert shown[-1].startswith('epoch 2/2  step 6/6')
+    assert shown[-1].startswith('epoch 2/2  step 5/6')  # with the last step the log says that the epoch ended
     assert out.getvalue().endswith((ERASE, '\n'))  # the line is gone
     assert not [handler for handler in runner.logger.handlers if type(handler).__name__ == '_Listener']
 
