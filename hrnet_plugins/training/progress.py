@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from datetime import timedelta
 from typing import Any
 
@@ -170,4 +170,4 @@ class _Listener(logging.Handler):
 def _images(data_batch: Any) -> int:
     """The number of images in a batch of any of the frameworks, 0 if it is of another form."""
     inputs = data_batch.get('inputs') if isinstance(data_batch, dict) else data_batch
-    return len(inputs) if hasattr(inputs, '__len__') else 0
+    return len(inputs) if isinstance(inputs, Sized) else 0
