@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Make the virtual environment VENV hold the pinned STACK and this package, editable.
-# Usage: requirements/setup.sh STACK VENV
+# Usage: requirements/setup.sh STACK VENV        or: requirements/setup.sh pythons, which lists those that are there
 #
-# PYTHON names the interpreter; by default it is the newest of 3.13 to 3.10 that is there. OPS=compiled compiles mmcv's
+# PYTHON names the interpreter, by its path or as in PYTHON=3.12; by default it is the newest of 3.13 to 3.10. OPS=compiled compiles mmcv's
 # own operators, OPS=torchvision (the default) installs ours (hrnet_plugins/mmcv_ops), which need no compiler.
 # uv does the work, the one on PATH, or else one of our own in .uv beside VENV.
 #
@@ -13,7 +13,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stack=$1 venv=${2%/}
+stack=${1:-} venv=${2:-.venv}
+venv=${venv%/}
 lock=requirements/$stack.txt
 versions='3.13 3.12 3.11 3.10'
 needed_gb=10
@@ -33,21 +34,24 @@ print("%d.%d" % sys.version_info[:2] + ("t" if sysconfig.get_config_var("Py_GIL_
 
 known() { case " $versions " in *" $1 "*) ;; *) return 1 ;; esac; }
 
-# The newest Python that runs: on PATH, of pyenv, of uv. A name on PATH need not run: pyenv has stand-ins for them.
-newest_python() {
+# The first of some versions that runs here: on PATH, of pyenv, of uv. A name on PATH need not run: pyenv has stand-ins.
+find_python() {
     local version found
-    for version in $versions; do
+    for version; do
         for found in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python \
             "${UV_PYTHON_INSTALL_DIR:-$HOME/.local/share/uv/python}/cpython-$version".*/bin/python3; do
             [ "$(version_of "$found")" != "$version" ] || { echo "$found"; return; }
         done
     done
+    return 1
 }
 
 choose_python() {
     if [ -z "${PYTHON:-}" ]; then
-        python=$(newest_python)
-        [ -n "$python" ] || fail "none of Python ${versions// /, } is there: install one, or set PYTHON to its path."
+        python=$(find_python $versions) \
+            || fail "none of Python ${versions// /, } is there: install one, or set PYTHON to its path."
+    elif known "$PYTHON"; then
+        python=$(find_python "$PYTHON") || fail "Python $PYTHON is not there: install it, or set PYTHON to its path."
     else
         python=$PYTHON
         command -v "$python" >/dev/null \
@@ -164,6 +168,10 @@ check() {
         || fail "the $stack stack does not import: the last line above says why."
 }
 
+if [ "$stack" = pythons ]; then
+    for version in $versions; do find_python "$version" >/dev/null && echo "$version"; done
+    exit 0
+fi
 [ -e "$lock" ] || fail "STACK ($stack) is unknown; known: onedl, openmmlab."
 case "${OPS:=}" in '' | torchvision | compiled) ;; *) fail "OPS ($OPS) is unknown; known: torchvision, compiled." ;; esac
 [ "$(uname -sm)" = "Linux x86_64" ] || fail "the locked stack is for Linux on x86_64, this is $(uname -sm)."
@@ -174,7 +182,8 @@ flock -n 9 || { say "waiting for another set-up of $venv."; flock 9; }
 # What an environment is made of stays, unless something else is asked for.
 read -r has_version has_ops <<<"$(cat "$venv/.setup" 2>/dev/null) " || true
 ops=${OPS:-${has_ops:-torchvision}}
-wanted=${PYTHON:+$(version_of "$PYTHON" || true)}
+wanted=${PYTHON:-}
+known "$wanted" || wanted=${PYTHON:+$(version_of "$PYTHON" || true)}
 key=$(cat "$lock" requirements/setup.sh | sha256sum | cut -c1-16)
 ready=$(cat "$venv/.ready" 2>/dev/null || true)
 project=$(pwd)-$(cat pyproject.toml hrnet_plugins/__init__.py hrnet_plugins/mmcv_ops/ext_module.py | sha256sum | cut -c1-16)

@@ -27,6 +27,7 @@ def checkout(tmp_path):
         ('nowhere', '/proc cannot be written: name another place with VENV=.'),
         ('no python', f'no-such-python is not there: set PYTHON to one of Python {VERSIONS}, or leave it out.'),
         ('none of the pythons', f'none of Python {VERSIONS} is there: install one, or set PYTHON to its path.'),
+        ('not this python', 'Python 3.12 is not there: install it, or set PYTHON to its path.'),
         ('broken python', 'broken does not run: set PYTHON to another one.'),
         ('python 2', f'is Python 2.7, the locked stack is for {VERSIONS}: set PYTHON to one.'),
         ('newer python', f'is Python 3.14, the locked stack is for {VERSIONS}: set PYTHON to one.'),
@@ -45,6 +46,7 @@ def test_refused_in_one_sentence_before_anything_is_made(checkout, case, message
     pythons = {
         'no python': lambda: 'no-such-python',
         'none of the pythons': lambda: '',
+        'not this python': lambda: '3.12',
         'broken python': lambda: checkout.command('broken', 'exit 1'),
         'python 2': lambda: checkout.python('python', '2.7'),
         'newer python': lambda: checkout.python('newer', '3.14'),
@@ -127,6 +129,16 @@ def test_the_newest_python_that_runs_is_taken(checkout, there, taken):
     assert done.returncode == 0, done.stderr
     assert f'for Python {taken} ' in done.stdout
     assert f'--python python{taken} ' in checkout.asked[0]
+
+
+def test_a_python_is_named_by_its_version(checkout):
+    checkout.python('python3.13', '3.13')
+    checkout.python('python3.10', '3.10')
+    done = checkout.setup(PYTHON='3.10')
+    assert done.returncode == 0, done.stderr
+    assert '--python python3.10 ' in checkout.asked[0]
+    assert checkout.setup(PYTHON='3.10').stdout == ''  # it is there
+    assert checkout.setup('pythons').stdout.split() == ['3.13', '3.10']
 
 
 def test_pythons_of_pyenv_are_found_behind_its_stand_ins(checkout):
