@@ -14,6 +14,7 @@ OPTIONS = {
     'train_dataloader.dataset.indices': 320,
     'train_dataloader.num_workers': 0,
     'train_dataloader.persistent_workers': False,
+    'val_dataloader.dataset.indices': 5,
     'val_dataloader.num_workers': 0,
     'val_dataloader.persistent_workers': False,
     'test_dataloader.num_workers': 0,

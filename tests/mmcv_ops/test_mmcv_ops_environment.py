@@ -56,7 +56,7 @@ def test_stack_without_a_compiler_trains_and_tests(stack, digits, digits_recipe,
     assert run(python, '-W', 'ignore', '-m', 'mim', 'list') == listed
     assert mmcv in listed
 
-    short = 'train_cfg.max_epochs=1 train_cfg.val_interval=9 train_dataloader.dataset.indices=20'
+    short = 'train_cfg.max_epochs=1 train_dataloader.dataset.indices=20 val_dataloader.dataset.indices=5'
     log = run(command, 'train', digits_recipe, '--work-dir', tmp_path / 'run', '--cfg-options', *short.split(),
               'default_hooks.logger.interval=1', cwd=digits)  # fmt: skip
     assert 'Epoch(train) [1][5/5]' in log
