@@ -90,7 +90,7 @@ def _about_model(recipe: Recipe, plan: Plan, weights: Weights) -> str:
     elif weights.whole:
         said.append('the weights of `load_from` bring the backbone too')
     if plan.small_objects and recipe.two_stage:
-        said.append('anchors from 16 pixels on, as a tenth of the objects is small')
+        said.append('anchors from 16 pixels on, as the objects of a class are small')
     return _sentence(said)
 
 
@@ -125,7 +125,9 @@ def _data_blocks(
 def _about_size(content: Content, plan: Plan) -> str:
     width, height = plan.size
     if plan.shrink < 1:
-        return f'Pictures are made smaller, to {width}x{height} at the median, for the memory and time they take.'
+        return (
+            f'Pictures are made smaller, to {width}x{height} at the median, for the time and memory they take (--size).'
+        )
     return f'Pictures keep their size, {width}x{height} at the median.'
 
 

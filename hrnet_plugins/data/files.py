@@ -96,8 +96,14 @@ class Tree:
 
     def stems(self, folder: Path) -> dict[str, Path]:
         """The pictures of a folder by name without suffix; readable ones win where two share it."""
-        names = sorted(self.pictures.get(folder, ()), key=lambda name: is_unread(Path(name)), reverse=True)
-        return {os.path.splitext(name)[0]: folder / name for name in names}
+        if folder not in self._stems:
+            names = sorted(self.pictures.get(folder, ()), key=lambda name: is_unread(Path(name)), reverse=True)
+            self._stems[folder] = {os.path.splitext(name)[0]: folder / name for name in names}
+        return self._stems[folder]
+
+    @cached_property
+    def _stems(self) -> dict[Path, dict[str, Path]]:
+        return {}
 
     def below(self, folder: Path) -> list[Path]:
         """The pictures in a folder and in those below it."""

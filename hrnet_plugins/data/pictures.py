@@ -52,7 +52,9 @@ def header(path: Path) -> Header:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of damaged EXIF blocks and very large pictures
             with Image.open(path) as picture:
-                orientation = picture.getexif().get(_ORIENTATION, 1)
+                # Pillow would decode a whole PNG to look for it behind the pixels.
+                has_exif = picture.format != 'PNG' or 'exif' in picture.info
+                orientation = picture.getexif().get(_ORIENTATION, 1) if has_exif else 1
                 found = Header(
                     size=picture.size,
                     mode=picture.mode,

@@ -97,13 +97,17 @@ def find(
             return Weights(name, _is_whole(state), (), state)
         return Weights(str(Path(name).resolve()), _is_whole(state), (), state)
     failures: list[str] = []
-    # Each address that fails is logged, and said here once more.
-    logging.getLogger('hrnet_plugins.weights').setLevel(logging.ERROR)
-    for name, whole in candidates(recipe, small=small)[:_TRIED]:
-        try:
-            return Weights(name, whole, tuple(failures), load(name))
-        except (ValueError, FileNotFoundError, OSError, RuntimeError) as error:
-            failures.append(f'Weights: {name} cannot be had ({_short(error)}).')
+    logger = logging.getLogger('hrnet_plugins.weights')
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # each address that fails is a warning of its own, and said here once more
+    try:
+        for name, whole in candidates(recipe, small=small)[:_TRIED]:
+            try:
+                return Weights(name, whole, tuple(failures), load(name))
+            except (ValueError, FileNotFoundError, OSError, RuntimeError) as error:
+                failures.append(f'Weights: {name} cannot be had ({_short(error)}).')
+    finally:
+        logger.setLevel(level)
     if pretrained_only:
         reasons = ' '.join(failures) or f'no named weights fit {recipe.name} with {recipe.arch or "its backbone"}.'
         raise DataError(f'there are no weights to start from, and --pretrained-only is set. {reasons}')

@@ -9,9 +9,10 @@ from typing import Any
 from hrnet_plugins.archs import ARCHS, HRNetArch
 from hrnet_plugins.data.content import Content, DataError, Task
 from hrnet_plugins.data.machine import Machine
-from hrnet_plugins.recipes import recipe_path
+from hrnet_plugins.recipes import distribution_of, recipe_path
 
 TASK_OF: dict[str, Task] = {'mmdet': 'detection', 'mmseg': 'segmentation', 'mmpretrain': 'classification'}
+_FRAMEWORK_OF = {task: framework for framework, task in TASK_OF.items()}
 SMALL = 'w18_small_v1'
 """The arch for machines without a GPU."""
 LARGE_GPU = 12.0
@@ -94,11 +95,13 @@ def choose(content: Content, machine: Machine, *, recipe: str | None = None, arc
 
     Raises:
         DataError: If the recipe is unknown, only tests, or is for another task; if the arch is unknown.
+        ValueError: If the task's framework is not installed.
     """
     from mmengine.config import Config  # noqa: PLC0415, mmengine is slow to import
 
     if arch is not None and arch not in ARCHS:
         raise DataError(f'`--arch` ({arch}) is unknown; known: {", ".join(ARCHS)}')
+    distribution_of(_FRAMEWORK_OF[content.task])
     key = content.task if content.task != 'detection' else 'outlines' if content.has_outlines else 'boxes'
     if recipe is None:
         column = 0 if not machine.gpu else 1 if machine.memory_gb < LARGE_GPU else 2

@@ -17,6 +17,7 @@ from tests.helpers.own_sets import (
     folders_flat,
     folders_split,
     masks_camvid,
+    scene,
     sets,
     voc_main,
     yolo_images,
@@ -155,6 +156,14 @@ def test_pictures_keep_their_size_and_large_ones_shrink(tmp_path):
     assert Config.fromfile(path).train_pipeline[2].scale == (96, 64) and 'keep their size, 96x64' in text
     path, text, _ = write(tmp_path, tmp_path / 'data', options=Options(size=48), force=True)
     assert Config.fromfile(path).test_pipeline[1].scale == (48, 32) and 'made smaller, to 48x32' in text
+
+
+@pytest.mark.parametrize(('machine', 'scale'), [(CPU, (320, 213)), (GPU, (960, 640))])
+def test_pictures_of_large_objects_shrink_without_a_gpu(machine, scale, tmp_path):
+    made = {'train': [scene(f'a{i}', i, (960, 640)) for i in range(4)], 'val': [scene('b', 9, (960, 640))]}
+    yolo_images(tmp_path / 'data', made)
+    path, _, _ = write(tmp_path, tmp_path / 'data', machine=machine)
+    assert Config.fromfile(path).scale == scale
 
 
 def test_flips_are_left_out_when_asked(folders, tmp_path):

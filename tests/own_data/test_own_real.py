@@ -39,7 +39,7 @@ def test_cells(tmp_path):
         tmp_path / 'cells.py', data=DATA / 'cells', machine=CPU, from_scratch=True, console=Console(file=io.StringIO())
     )
     cfg = Config.fromfile(path)
-    assert cfg.scale == (640, 480), 'pictures keep their size'
+    assert cfg.scale == (399, 299), 'without a GPU pictures shrink as long as platelets keep 24 pixels'
     datasets = {split: build(cfg, f'{split}_dataloader') for split in ('train', 'val', 'test')}
     assert {split: len(dataset) for split, dataset in datasets.items()} == {'train': 205, 'val': 87, 'test': 72}
     raw = sum(len(d.get_data_info(i)['instances']) for d in datasets.values() for i in range(len(d)))

@@ -87,6 +87,8 @@ def test_each_method_trains_and_validates(name, heads, tmp_path):
     cfg.log_level = 'ERROR'
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         cfg[loader].update(num_workers=0, persistent_workers=False)
+    if 'fcos' in name:  # after two steps no score is above the usual threshold
+        cfg.model.test_cfg.score_thr = -1.0
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         runner = Runner.from_cfg(cfg)

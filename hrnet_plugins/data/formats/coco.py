@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from hrnet_plugins.data.files import Tree, split_of, split_of_path
 TASK: Task = 'detection'
 LOOKED_FOR = 'COCO: *.json with images, annotations and categories'
 _KEYS = ('images', 'annotations', 'categories')
+_LABELME = re.compile(rb'"shapes"\s*:\s*\[')
+"""What LabelMe's files have near their start; there may be thousands, each with its picture inside."""
 _PREFERRED = 'instances'
 """COCO's own files of boxes start with it; beside them are those of captions and of people's joints."""
 
@@ -88,8 +91,9 @@ def _coco(path: Path) -> dict[str, Any] | None:
     """The content of a file that is COCO's kind of JSON and has boxes or could have."""
     try:
         with path.open('rb') as file:
-            if file.read(64).lstrip()[:1] != b'{':
-                return None
+            head = file.read(4096)
+        if head.lstrip()[:1] != b'{' or _LABELME.search(head):
+            return None
         data = json.loads(path.read_text(encoding='utf-8'))
     except (ValueError, OSError):
         return None
