@@ -16,7 +16,9 @@ BlockName = Literal['BASIC', 'BOTTLENECK']
 EXPANSION: Mapping[str, int] = MappingProxyType({'BASIC': 1, 'BOTTLENECK': 4})
 """Output channels of a residual block, as a multiple of its base channels (He et al., arXiv:1512.03385)."""
 
-_EXTRA_KEYS = ('num_modules', 'num_branches', 'block', 'num_blocks', 'num_channels')
+EXTRA_STAGES = ('stage1', 'stage2', 'stage3', 'stage4')
+EXTRA_KEYS = ('num_modules', 'num_branches', 'block', 'num_blocks', 'num_channels')
+"""What upstream's ``extra`` dictionary has for each stage."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,10 @@ class HRNetArch:
         Raises:
             ValueError: Naming the stage and key that is missing, unknown or contradictory.
         """
-        names = [f'stage{i}' for i in range(1, 5)]
-        if not isinstance(extra, Mapping) or set(extra) != set(names):
+        if not isinstance(extra, Mapping) or set(extra) != set(EXTRA_STAGES):
             found = sorted(extra) if isinstance(extra, Mapping) else extra
-            raise ValueError(f'`extra` ({found}) must be a dict with exactly the keys {", ".join(names)}')
-        return cls(tuple(_stage_from_extra(name, extra[name]) for name in names))  # type: ignore[arg-type]  # four, checked there
+            raise ValueError(f'`extra` ({found}) must be a dict with exactly the keys {", ".join(EXTRA_STAGES)}')
+        return cls(tuple(_stage_from_extra(name, extra[name]) for name in EXTRA_STAGES))  # type: ignore[arg-type]  # four, checked there
 
     @classmethod
     def of(cls, arch: str | HRNetArch | Mapping[str, Any]) -> HRNetArch:
@@ -133,9 +134,9 @@ def _positive_ints(name: str, values: Sequence[int]) -> tuple[int, ...]:
 
 
 def _stage_from_extra(name: str, cfg: Any) -> Stage:
-    if not isinstance(cfg, Mapping) or set(cfg) != set(_EXTRA_KEYS):
+    if not isinstance(cfg, Mapping) or set(cfg) != set(EXTRA_KEYS):
         found = sorted(cfg) if isinstance(cfg, Mapping) else cfg
-        raise ValueError(f"`extra['{name}']` ({found}) must be a dict with exactly the keys {', '.join(_EXTRA_KEYS)}")
+        raise ValueError(f"`extra['{name}']` ({found}) must be a dict with exactly the keys {', '.join(EXTRA_KEYS)}")
     for key in ('num_blocks', 'num_channels'):
         if not isinstance(cfg[key], Sequence) or len(cfg[key]) != cfg['num_branches']:
             raise ValueError(

@@ -35,8 +35,10 @@ class HRFuseScales(BaseModule):
         mid_channels: Channels each branch is widened to, finest first; as many are used as there are branches.
         conv_cfg: mmcv convolution config; ``None`` means ``nn.Conv2d``.
         norm_cfg: mmcv norm config, for every norm; ``None`` means ``dict(type='BN')``.
+        plain_bottlenecks: Build the bottleneck blocks without ``conv_cfg`` and ``norm_cfg``, as mmpretrain does.
         with_cp: Recompute the bottleneck blocks in the backward pass: less memory, more time.
-        init_cfg: mmengine initialisation; ``None`` means Kaiming for convolutions and ones for norms.
+        init_cfg: mmengine initialisation; ``None`` means Kaiming for convolutions and ones for norms, an empty list
+            PyTorch's own.
 
     Attributes:
         out_channels: Channels of the one map that is returned.
@@ -53,10 +55,11 @@ class HRFuseScales(BaseModule):
         mid_channels: Sequence[int] = (128, 256, 512, 1024),
         conv_cfg: dict[str, Any] | None = None,
         norm_cfg: dict[str, Any] | None = None,
+        plain_bottlenecks: bool = False,
         with_cp: bool = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
-        super().__init__(init_cfg or DEFAULT_INIT)
+        super().__init__(DEFAULT_INIT if init_cfg is None else init_cfg)
         self.in_channels = listed_channels(in_channels)
         expansion = EXPANSION['BOTTLENECK']
         if len(mid_channels) < len(in_channels) or any(c < 1 or c % expansion for c in mid_channels):
@@ -67,9 +70,11 @@ class HRFuseScales(BaseModule):
         self.out_channels = out_channels
         mid_channels = tuple(mid_channels)[: len(in_channels)]
         layers = LayerFactory(conv_cfg, norm_cfg)
+        self.norm_cfg = layers.norm_cfg
+        of_blocks = LayerFactory() if plain_bottlenecks else layers
         common = dict(conv_cfg=conv_cfg, norm_cfg=layers.norm_cfg, bias=False)
         self.increase_layers = nn.ModuleList(
-            residual_layer('BOTTLENECK', c_in, c_mid // expansion, 1, layers, with_cp=with_cp)
+            residual_layer('BOTTLENECK', c_in, c_mid // expansion, 1, of_blocks, with_cp=with_cp)
             for c_in, c_mid in zip(in_channels, mid_channels)
         )
         self.downsample_layers = nn.ModuleList(

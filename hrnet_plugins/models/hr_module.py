@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ class HRModule(nn.Module):
         num_outs: How many branches, from the finest, the exchange returns.
         upsample: Interpolation of coarser branches.
         align_corners: As in ``torch.nn.functional.interpolate``; ``None`` for nearest.
+        upsample_by: Coarser branches are resized to the finer branch's ``'size'``, or by the ``'factor'`` between their
+            strides first, and then to that size.
         with_cp: Recompute residual blocks in the backward pass.
     """
 
@@ -34,11 +37,13 @@ class HRModule(nn.Module):
         num_outs: int,
         upsample: str,
         align_corners: bool | None,
+        upsample_by: Literal['size', 'factor'],
         with_cp: bool,
     ) -> None:
         super().__init__()
         self.upsample = upsample
         self.align_corners = align_corners
+        self.upsample_by = upsample_by
         channels = stage.out_channels
         self.branches = nn.ModuleList(
             residual_layer(stage.block, c_out, c_base, depth, layers, with_cp=with_cp)
@@ -63,10 +68,20 @@ class HRModule(nn.Module):
         for j, feat in enumerate(feats):
             term = self.fuse_layers[i][j](feat)  # type: ignore[index]  # a list of lists
             if j > i:  # (B, C_i, h_j, w_j) -> (B, C_i, h_i, w_i)
-                term = F.interpolate(term, size=size, mode=self.upsample, align_corners=self.align_corners)
+                term = self.resize_up(term, size, steps=j - i)
             total = term if total is None else total + term
         assert total is not None
         return total
+
+    def resize_up(self, x: Tensor, size: Sequence[int], *, steps: int) -> Tensor:
+        """The map of a branch ``steps`` coarser at the size of a finer one: (B, C, h, w) -> (B, C, *size)."""
+        sizes = [size]
+        if self.upsample_by == 'factor':
+            factor = 2**steps
+            sizes.insert(0, (x.shape[2] * factor, x.shape[3] * factor))
+        for target in sizes:
+            x = F.interpolate(x, size=target, mode=self.upsample, align_corners=self.align_corners)
+        return x
 
 
 def _exchange(channels: Sequence[int], source: int, target: int, layers: LayerFactory) -> nn.Module:

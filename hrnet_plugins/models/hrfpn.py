@@ -18,6 +18,9 @@ from hrnet_plugins.models.feats import check_feats, concat_feats, listed_channel
 from hrnet_plugins.models.layers import recomputes
 from hrnet_plugins.registry import MODELS
 
+XAVIER_INIT: dict[str, Any] = dict(type='Caffe2Xavier', layer='Conv2d')
+"""Initialisation where a config asks for no other, as in mmdet."""
+
 _POOLINGS: dict[str, Callable[..., Tensor]] = {'avg': F.avg_pool2d, 'max': F.max_pool2d}
 _REDUCTIONS: dict[str, Callable[..., Tensor]] = {'avg': torch.mean, 'max': torch.amax}
 _EAGER_POOLING: ContextVar[bool] = ContextVar('_EAGER_POOLING', default=False)
@@ -66,12 +69,12 @@ class HRFPN(BaseModule):
         in_channels: Channels of each backbone map, finest first: the backbone's ``out_channels``.
         out_channels: Channels of every level.
         num_outs: Levels; level ``i`` is the fused map pooled by ``2**i``.
-        stride: Stride of each level's 3x3 convolution: 2 starts the pyramid at stride 8 instead of 4.
+        stride: Stride of each level's 3x3 convolution, any from 1: 2 starts the pyramid at stride 8 instead of 4.
         pooling: How levels are pooled.
         with_cp: Recompute the convolutions in the backward pass: less memory, more time.
         conv_cfg: mmcv convolution config; ``None`` means ``nn.Conv2d``.
         norm_cfg: mmcv norm config for a norm after every convolution; ``None``, as published, means none.
-        init_cfg: mmengine initialisation; ``None`` means Caffe2's Xavier.
+        init_cfg: mmengine initialisation; ``None`` means Caffe2's Xavier, an empty list PyTorch's own.
 
     Attributes:
         out_channels: Channels of every level.
@@ -95,12 +98,12 @@ class HRFPN(BaseModule):
         norm_cfg: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
-        super().__init__(init_cfg or dict(type='Caffe2Xavier', layer='Conv2d'))
+        super().__init__(XAVIER_INIT if init_cfg is None else init_cfg)
         self.in_channels = listed_channels(in_channels)
         if num_outs < 1:
             raise ValueError(f'`num_outs` ({num_outs}) must be at least 1')
-        if stride not in (1, 2):
-            raise ValueError(f'`stride` ({stride}) must be 1 or 2')
+        if stride < 1:
+            raise ValueError(f'`stride` ({stride}) must be at least 1')
         if pooling not in _POOLINGS:
             raise ValueError(f"`pooling` ({pooling!r}) must be 'avg' or 'max'")
         self.out_channels = out_channels
@@ -108,6 +111,8 @@ class HRFPN(BaseModule):
         self.num_outs = num_outs
         self.pooling = pooling
         self.with_cp = with_cp
+        self.conv_cfg = conv_cfg
+        self.norm_cfg = norm_cfg
         common = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
         self.reduction_conv = ConvModule(sum(in_channels), out_channels, 1, **common)
         self.fpn_convs = nn.ModuleList(

@@ -20,20 +20,18 @@ from hrnet_plugins.models.pretrained import initialise, is_pretrained
 from hrnet_plugins.registry import MODELS
 
 STEM_CHANNELS = 64
-MIN_SIZE = 32
-"""Smallest input side in pixels: one cell of the coarsest map."""
 
 
 def check_image(x: Tensor, in_channels: int) -> None:
     """Check that a batch of images is one that a backbone takes.
 
     Raises:
-        ValueError: If it is not 4-D, has another number of channels, or is smaller than ``MIN_SIZE`` pixels.
+        ValueError: If it is not 4-D, has another number of channels, or is smaller than one pixel.
     """
-    if x.dim() != 4 or x.shape[1] != in_channels or x.shape[2] < MIN_SIZE or x.shape[3] < MIN_SIZE:
+    if x.dim() != 4 or x.shape[1] != in_channels or x.shape[2] < 1 or x.shape[3] < 1:
         raise ValueError(
-            f'`x` {tuple(x.shape)} must be (B, {in_channels}, H, W) with H, W >= {MIN_SIZE} pixels: '
-            'pad or resize the image, or set `in_channels`'
+            f'`x` {tuple(x.shape)} must be (B, {in_channels}, H, W) with H, W >= 1 pixel: '
+            'add the batch dimension, or set `in_channels`'
         )
 
 
@@ -55,6 +53,9 @@ class HRNet(NamedNorms, BaseModule):
         upsample: Interpolation inside the exchanges: ``'nearest'`` (ImageNet and detection models) or
             ``'bilinear'`` (segmentation models).
         align_corners: For ``'bilinear'`` only, as in ``torch.nn.functional.interpolate``.
+        upsample_by: Coarser branches are resized to the finer branch's ``'size'``, which works for any image; or by the
+            ``'factor'`` between their strides and then to that size, as mmseg does. The two differ where a side is not
+            29 to 32 modulo 32: mmseg then interpolates twice.
         frozen_stages: Fixed parameters and statistics: -1 none, 0 the stem, 1 to 4 also the stages up to this
             one, with the transition that follows each.
         norm_eval: Keep the running statistics of batch norms fixed in training; scale and shift still learn.
@@ -65,7 +66,10 @@ class HRNet(NamedNorms, BaseModule):
         with_cp: Recompute residual blocks in the backward pass: less memory, more time.
         conv_cfg: mmcv convolution config; ``None`` means ``nn.Conv2d``.
         norm_cfg: mmcv norm config, for every norm; ``None`` means ``dict(type='BN')``.
-        init_cfg: mmengine initialisation; ``None`` means Kaiming for convolutions and ones for norms.
+        plain_layer1: Build stage 1 without ``conv_cfg`` and ``norm_cfg``, of plain convolutions and batch norms, as
+            mmpretrain does.
+        init_cfg: mmengine initialisation; ``None`` means Kaiming for convolutions and ones for norms, an empty list
+            PyTorch's own.
 
     Attributes:
         out_channels: Channels of each returned map, in order.
@@ -84,6 +88,7 @@ class HRNet(NamedNorms, BaseModule):
         out_indices: Sequence[int] | None = None,
         upsample: Literal['nearest', 'bilinear'] = 'nearest',
         align_corners: bool | None = None,
+        upsample_by: Literal['size', 'factor'] = 'size',
         frozen_stages: int = -1,
         norm_eval: bool = False,
         zero_init_residual: bool = False,
@@ -91,14 +96,17 @@ class HRNet(NamedNorms, BaseModule):
         with_cp: bool = False,
         conv_cfg: dict[str, Any] | None = None,
         norm_cfg: dict[str, Any] | None = None,
+        plain_layer1: bool = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
-        super().__init__(init_cfg or DEFAULT_INIT)
+        super().__init__(DEFAULT_INIT if init_cfg is None else init_cfg)
         self.arch = HRNetArch.of(arch)
         if upsample not in ('nearest', 'bilinear'):
             raise ValueError(f"`upsample` ({upsample!r}) must be 'nearest' or 'bilinear'")
         if upsample == 'nearest' and align_corners is not None:
             raise ValueError(f"`align_corners` ({align_corners}) has no meaning for upsample='nearest': leave it None")
+        if upsample_by not in ('size', 'factor'):
+            raise ValueError(f"`upsample_by` ({upsample_by!r}) must be 'size' or 'factor'")
         if frozen_stages not in range(-1, 5):
             raise ValueError(f'`frozen_stages` ({frozen_stages}) must be -1 (none) or 0 (stem) to 4 (everything)')
         branches = self.arch.channels if multiscale_output else self.arch.channels[:1]
@@ -110,17 +118,27 @@ class HRNet(NamedNorms, BaseModule):
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.zero_init_residual = zero_init_residual
+        self.with_cp = with_cp
 
         layers = LayerFactory(conv_cfg, norm_cfg)
+        self.conv_cfg, self.norm_cfg = layers.conv_cfg, layers.norm_cfg
         stage1, stage2, stage3, stage4 = self.arch.stages
-        make_stage = partial(_stage, layers=layers, upsample=upsample, align_corners=align_corners, with_cp=with_cp)
+        make_stage = partial(
+            _stage,
+            layers=layers,
+            upsample=upsample,
+            align_corners=align_corners,
+            upsample_by=upsample_by,
+            with_cp=with_cp,
+        )
         self.conv1 = layers.conv(in_channels, STEM_CHANNELS, 3, stride=2)
         self.norm1_name = layers.add_norm(self, STEM_CHANNELS, postfix=1)
         self.conv2 = layers.conv(STEM_CHANNELS, STEM_CHANNELS, 3, stride=2)
         self.norm2_name = layers.add_norm(self, STEM_CHANNELS, postfix=2)
         self.relu = nn.ReLU(inplace=True)
+        of_layer1 = LayerFactory() if plain_layer1 else layers
         self.layer1 = residual_layer(
-            stage1.block, STEM_CHANNELS, stage1.channels[0], stage1.blocks[0], layers, with_cp=with_cp
+            stage1.block, STEM_CHANNELS, stage1.channels[0], stage1.blocks[0], of_layer1, with_cp=with_cp
         )
         self.transition1 = _transition(stage1.out_channels, stage2.out_channels, layers)
         self.stage2 = make_stage(stage2)
@@ -131,12 +149,12 @@ class HRNet(NamedNorms, BaseModule):
         self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(B, in_channels, H, W), any H, W >= 32 -> maps (B, out_channels[i], h_i, w_i) of ``out_indices``.
+        """(B, in_channels, H, W), any H, W >= 1 -> maps (B, out_channels[i], h_i, w_i) of ``out_indices``.
 
         The map of branch ``k`` has stride ``4 * 2**k``: ``h`` is H halved ``k + 2`` times, rounding up.
 
         Raises:
-            ValueError: If the input is not 4-D, has another number of channels, or is smaller than 32 pixels.
+            ValueError: If the input is not 4-D, has another number of channels, or no pixels.
         """
         check_image(x, self.in_channels)
         x = self.relu(self.norm1(self.conv1(x)))  # (B, 64, H/2, W/2)

@@ -135,12 +135,13 @@ class BasicBlock(ResidualBlock):
 
     def __init__(self, in_channels: int, channels: int, layers: LayerFactory, *, with_cp: bool = False) -> None:
         super().__init__(in_channels, channels, layers, with_cp=with_cp)
+        shortcut = _shortcut(in_channels, channels, layers)  # first, as upstream draws its random numbers
         self.conv1 = layers.conv(in_channels, channels, 3)
         self.norm1_name = layers.add_norm(self, channels, postfix=1)
         self.conv2 = layers.conv(channels, channels, 3)
         self.norm2_name = layers.add_norm(self, channels, postfix=2)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = _shortcut(in_channels, channels, layers)
+        self.downsample = shortcut
 
     def branch(self, x: Tensor) -> Tensor:
         """See ``ResidualBlock``."""
@@ -165,6 +166,7 @@ class Bottleneck(ResidualBlock):
     def __init__(self, in_channels: int, channels: int, layers: LayerFactory, *, with_cp: bool = False) -> None:
         super().__init__(in_channels, channels, layers, with_cp=with_cp)
         out_channels = channels * EXPANSION['BOTTLENECK']
+        shortcut = _shortcut(in_channels, out_channels, layers)  # first, as upstream draws its random numbers
         self.conv1 = layers.conv(in_channels, channels, 1)
         self.norm1_name = layers.add_norm(self, channels, postfix=1)
         self.conv2 = layers.conv(channels, channels, 3)
@@ -172,7 +174,7 @@ class Bottleneck(ResidualBlock):
         self.conv3 = layers.conv(channels, out_channels, 1)
         self.norm3_name = layers.add_norm(self, out_channels, postfix=3)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = _shortcut(in_channels, out_channels, layers)
+        self.downsample = shortcut
 
     @property
     def norm3(self) -> nn.Module:

@@ -13,7 +13,7 @@ from hrnet_plugins.models import HRNet
 from hrnet_plugins.models.layers import ResidualBlock
 from tests.helpers.networks import TINY, assert_equal, extra_of, fill, image
 
-SIZES = [(32, 32), (33, 32), (63, 65), (95, 129), (47, 210)]
+SIZES = [(1, 1), (1, 40), (31, 29), (33, 32), (63, 65), (95, 129), (47, 210)]
 
 
 def ceil_halves(size: int, times: int) -> int:
@@ -204,6 +204,7 @@ def test_mode_switches_return_the_model_and_it_copies():
         (dict(frozen_stages=5), r'`frozen_stages` \(5\) must be -1 .* 4'),
         (dict(frozen_stages=-2), r'`frozen_stages` \(-2\)'),
         (dict(upsample='cubic'), r"`upsample` \('cubic'\) must be 'nearest' or 'bilinear'"),
+        (dict(upsample_by='scale'), r"`upsample_by` \('scale'\) must be 'size' or 'factor'"),
         (dict(align_corners=True), r"`align_corners` \(True\) has no meaning for upsample='nearest'"),
         (dict(out_indices=(4,)), r'`out_indices` \(\(4,\)\) must name branches 0 to 3'),
         (dict(out_indices=()), r'`out_indices` \(\(\)\)'),
@@ -220,7 +221,7 @@ def test_an_architecture_has_one_argument():
         HRNet('w32', extra=extra_of(TINY))
 
 
-@pytest.mark.parametrize('shape', [(3, 64, 64), (1, 4, 64, 64), (1, 3, 31, 64), (1, 3, 64, 16)], ids=str)
+@pytest.mark.parametrize('shape', [(3, 64, 64), (1, 4, 64, 64), (1, 3, 0, 64), (1, 3, 64, 0)], ids=str)
 def test_refused_inputs(shape):
-    with pytest.raises(ValueError, match=r'`x` \(.*must be \(B, 3, H, W\) with H, W >= 32'):
+    with pytest.raises(ValueError, match=r'`x` \(.*must be \(B, 3, H, W\) with H, W >= 1 pixel'):
         HRNet(TINY)(torch.zeros(shape))

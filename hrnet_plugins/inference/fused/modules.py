@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from hrnet_plugins.inference.fused.conv_bn import has_hooks
@@ -41,7 +40,7 @@ class FusedHRModule(Proxy):
         for j in range(1, len(terms)):
             term = terms[j][i]
             if j > i:  # (B, C_i, h_j, w_j) -> (B, C_i, h_i, w_i)
-                term = F.interpolate(term, size=size, mode=self.upsample, align_corners=self.align_corners)
+                term = self.resize_up(term, size, steps=j - i)
             total.add_(term)
         return total.relu_()
 
