@@ -40,6 +40,11 @@ def check_whole(state: State, fmt: Format, *, names: Mapping[str, str], unknown:
     def old_name(key: str) -> str:
         return old_names.get(key) or fmt.source_key(key, state)
 
+    try:
+        arch_of(renamed)
+    except ValueError as error:  # too little is known by name
+        listed = key_problems({'unknown keys': unknown})
+        raise ValueError('\n'.join([f'{error}. It was taken for {fmt.name} ({fmt.title})', *listed])) from None
     missing_heads = fmt.missing_keys(state, len(arch_of(renamed).stages[3].channels))
     parts = expected_parts(renamed)
     expected = {prefix + key: value for prefix, part in parts.items() for key, value in part.items()}

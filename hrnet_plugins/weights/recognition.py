@@ -43,7 +43,8 @@ def recognised(state: State) -> Format:
             return OFFICIAL_SEG_ABN if fmt is OFFICIAL_SEG and _looks_like_abn(state) else fmt
     first = ', '.join(list(state)[:3]) or 'none'
     raise ValueError(
-        f'the state dict is in no known format (its first keys: {first}); known: {", ".join(FORMATS)}. Is it an HRNet?'
+        f'the state dict is in no known format (its first keys: {first}); known: {", ".join(FORMATS)}. '
+        f'Is it an HRNet?\nunknown keys ({len(state)}): {", ".join(state)}'
     )
 
 

@@ -70,14 +70,20 @@ def official_detector(model: nn.Module, neck: bool = True) -> dict[str, Tensor]:
     return filled(keys)
 
 
-def paddle_names(width: int) -> dict[str, tuple[int, ...]]:
+PADDLE_RELEASES = ('2.2', '2.0')
+"""The first releases of PaddleClas with each of its two published sets of names."""
+
+
+def paddle_names(width: int, release: str = '2.2') -> dict[str, tuple[int, ...]]:
     """Names and shapes as PaddleClas's ``HRNet`` makes them, written from its constructors."""
     keys = {}
+    old = release == '2.0'
+    conv_name, norm_name = ('_conv', '_batch_norm') if old else ('conv', 'bn')
 
     def layer(name, c_in, c_out, kernel):
-        keys[f'{name}._conv.weight'] = (c_out, c_in, kernel, kernel)
+        keys[f'{name}.{conv_name}.weight'] = (c_out, c_in, kernel, kernel)
         for entry in ('weight', 'bias', '_mean', '_variance'):
-            keys[f'{name}._batch_norm.{entry}'] = (c_out,)
+            keys[f'{name}.{norm_name}.{entry}'] = (c_out,)
 
     def bottleneck(name, c_in, c, down):
         for i, (a, b, k) in enumerate(((c_in, c, 1), (c, c, 3), (c, 4 * c, 1)), start=1):
@@ -88,30 +94,42 @@ def paddle_names(width: int) -> dict[str, tuple[int, ...]]:
     layer('conv_layer1_1', 3, 64, 3)
     layer('conv_layer1_2', 64, 64, 3)
     for i in range(4):
-        bottleneck(f'layer1.{i}', 64 if i == 0 else 256, 64, i == 0)
+        bottleneck(f'la1.bb_layer2_{i + 1}' if old else f'layer1.{i}', 64 if i == 0 else 256, 64, i == 0)
     widths = [width << i for i in range(4)]
-    layer('tr1_1', 256, widths[0], 3)
-    layer('tr1_2', 256, widths[1], 3)
-    layer('tr2', widths[1], widths[2], 3)
-    layer('tr3', widths[2], widths[3], 3)
+    for new, number, place, c_in in (
+        ('1_1', 1, 0, 256),
+        ('1_2', 1, 1, 256),
+        ('2', 2, 2, widths[1]),
+        ('3', 3, 3, widths[2]),
+    ):
+        name = f'tr{number}.transition_tr{number}_layer_{place + 1}' if old else f'conv_tr{new}'
+        layer(name, c_in, widths[place], 3)
     for stage, modules in ((2, 1), (3, 4), (4, 3)):
         for m in range(modules):
-            name = f'st{stage}.stage_func_list.{m}'
+            part = f'st{stage}_{m + 1}'
+            name = f'st{stage}.stage_{part}' if old else f'st{stage}.stage_func_list.{m}'
             for b in range(stage):
                 for k in range(4):
+                    block = f'{name}.basic_block_list.{b}.{k}'
+                    if old:
+                        block = f'{name}.branches_func.bb_{part}_branch_layer_{b + 1}_{k + 1}'
                     for conv in (1, 2):
-                        layer(f'{name}.basic_block_list.{b}.{k}.conv{conv}', widths[b], widths[b], 3)
+                        layer(f'{block}.conv{conv}', widths[b], widths[b], 3)
             n = 0
             for i in range(stage):
                 for j in range(stage):
                     steps = [widths[j]] * (i - j) + [widths[i]]
-                    for a, b in pairwise(steps) if j < i else [(widths[j], widths[i])] * (j > i):
-                        layer(f'{name}.fuse_func.residual_func_list.{n}', a, b, 3 if j < i else 1)
+                    pairs = pairwise(steps) if j < i else [(widths[j], widths[i])] * (j > i)
+                    for k, (a, b) in enumerate(pairs, start=1):
+                        residual = f'residual_{part}_layer_{i + 1}_{j + 1}' + (f'_{k}' if j < i else '')
+                        residual = residual if old else f'residual_func_list.{n}'
+                        layer(f'{name}.fuse_func.{residual}', a, b, 3 if j < i else 1)
                         n += 1
     for i, c in enumerate((32, 64, 128, 256)):
-        bottleneck(f'last_cls.func_list.{i}', widths[i], c, True)
+        bottleneck(f'last_cls.{f"conv_cls_head_conv_{i + 1}" if old else f"func_list.{i}"}', widths[i], c, True)
     for i, c in enumerate((128, 256, 512)):
-        layer(f'cls_head_conv_list.{i}', c, 2 * c, 3)
+        layer(f'cls_head_add{i + 1}' if old else f'cls_head_conv_list.{i}', c, 2 * c, 3)
     layer('conv_last', 1024, 2048, 1)
-    keys |= {'out.weight': (2048, 1000), 'out.bias': (1000,)}
+    classifier = 'out' if old else 'fc'
+    keys |= {f'{classifier}.weight': (2048, 1000), f'{classifier}.bias': (1000,)}
     return keys

@@ -18,12 +18,13 @@ from hrnet_plugins.weights.formats.official_det import OFFICIAL_DET
 from hrnet_plugins.weights.formats.official_fcos import OFFICIAL_FCOS
 from hrnet_plugins.weights.formats.official_seg import OFFICIAL_SEG, OFFICIAL_SEG_ABN
 from hrnet_plugins.weights.formats.openmmlab import OPENMMLAB
-from hrnet_plugins.weights.formats.paddle import PADDLE
+from hrnet_plugins.weights.formats.paddle import PADDLE, PADDLE_2_0
 from hrnet_plugins.weights.formats.spec import Format
 from hrnet_plugins.weights.formats.timm import TIMM, TIMM_SSLD
 
 _ORDER = (
     PADDLE,
+    PADDLE_2_0,
     OFFICIAL_FCOS,
     OFFICIAL_DET,
     MMDET_V1,

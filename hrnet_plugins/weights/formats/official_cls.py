@@ -8,9 +8,12 @@ from hrnet_plugins.weights.formats.values import FOLD_BIAS
 
 
 def classification(*, bias: bool) -> tuple[Component, ...]:
-    """Backbone and classification head; with ``bias`` the head's convolutions have one."""
-    rows = (
-        *bottleneck('incre_modules.{branch}.0', 'neck.0.increase_layers.{branch}.0'),
+    """Backbone and classification head; with ``bias`` the head's convolutions have one.
+
+    A file may lack some: timm's ``features_only`` models have the widening of the head alone, those of
+    ``num_classes=0`` all but the classifier.
+    """
+    fusion = (
         *conv_norm(
             'downsamp_modules.{step}.0',
             'downsamp_modules.{step}.1',
@@ -18,9 +21,14 @@ def classification(*, bias: bool) -> tuple[Component, ...]:
             bias=bias,
         ),
         *conv_norm('final_layer.0', 'final_layer.1', 'neck.0.final_layer', bias=bias),
-        *linear('classifier', 'head.fc'),
     )
-    return (backbone(), Component('classification head', rows, required=True))
+    widening = bottleneck('incre_modules.{branch}.0', 'neck.0.increase_layers.{branch}.0')
+    return (
+        backbone(),
+        Component('widening of the branches', widening),
+        Component('fusion of the branches', fusion),
+        Component('classifier', linear('classifier', 'head.fc')),
+    )
 
 
 OFFICIAL_CLS = Format(

@@ -113,6 +113,8 @@ def vector_scale(state: State) -> list[str]:
 
 def transpose_linear(state: State) -> list[str]:
     """Transpose the weight of the linear layer from Paddle's (in, out) to PyTorch's (out, in)."""
+    if 'head.fc.weight' not in state:  # a backbone alone
+        return []
     state['head.fc.weight'] = state['head.fc.weight'].t().contiguous()
     return ['head.fc.weight']
 

@@ -6,6 +6,7 @@ import torch
 
 from hrnet_plugins import HRNetArch, Stage
 from hrnet_plugins.models import HRFuseScales, HRNet
+from hrnet_plugins.models.pretrained import load_backbone
 from hrnet_plugins.weights import convert, recognise
 from tests.helpers import frameworks
 from tests.helpers.networks import assert_equal, fill, filled, image
@@ -55,6 +56,19 @@ def _one_block(width):
     stages = [Stage(1, (1,), (4,), 'BOTTLENECK')]
     stages += [Stage(1, (1,) * n, (width,) * n) for n in (2, 3, 4)]
     return HRNetArch(tuple(stages))
+
+
+@pytest.mark.parametrize('name', ['hrnet_w18_small', 'hrnet_w18_ssld'])
+@pytest.mark.parametrize('options', [dict(features_only=True), dict(num_classes=0)], ids=str)
+def test_timms_backbones_convert(name, options):
+    model = fill(timm.create_model(name, pretrained=False, **options)).eval()
+    converted, _ = convert(model.state_dict())
+    ours = HRNet('w18_small_v1' if 'small' in name else 'w18').eval()
+    load_backbone(ours, converted, name='timm')
+    for key, value in ours.state_dict().items():
+        assert torch.equal(value, model.state_dict()[key]), key
+    assert not any(key.startswith('head.') for key in converted)
+    assert any(key.startswith('neck.0.final_layer.') for key in converted) == ('num_classes' in options)
 
 
 def test_timm_names_are_the_official_ones():
