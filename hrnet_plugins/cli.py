@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -17,8 +18,9 @@ from rich.table import Table
 from hrnet_plugins import __version__
 from hrnet_plugins import weights as library
 from hrnet_plugins.metafiles import published
-from hrnet_plugins.recipes import distribution_of, framework_of, model_of, recipe_path
+from hrnet_plugins.recipes import distribution_of, framework_of, meta_of_recipe, model_of, recipe_path
 from hrnet_plugins.weights.catalog import CATALOG
+from hrnet_plugins.weights.dataset_meta import meta_of_file
 
 _PASS_ON = dict(ignore_unknown_options=True, allow_interspersed_args=False, help_option_names=['--help'])
 _LAUNCHER = re.compile('--launcher(=|$)|-l')
@@ -148,14 +150,19 @@ def weights(words: tuple[str, ...]) -> None:
 def convert(src: str, dst: str, source: str | None, target: str, recipe: str | None) -> None:
     """Convert the checkpoint SRC and write it to DST, a .pth or .safetensors file.
 
-    An unknown or missing key is an error, and then nothing is written.
+    An unknown or missing key is an error, and then nothing is written. The names of the classes go along where they
+    are known: from SRC, from its name if it is a published one, or from the recipe of --check.
     """
+    from hrnet_plugins.weights.checkpoint_io import load_with_meta  # noqa: PLC0415, it imports torch
+
     try:
-        loaded = library.load_state_dict(src)
+        loaded, meta = load_with_meta(src)
+        meta = meta or meta_of_file(Path(src))
         if recipe is not None:  # whose names are OpenMMLab's
             library.check_against(library.convert(loaded, source)[0], model_of(recipe_path(recipe)))
+            meta = meta or meta_of_recipe(recipe_path(recipe))
         state, report = library.convert(loaded, source, target)
-        library.save(state, dst)
+        library.save(state, dst, meta=meta if target == 'openmmlab' else None)
     except (ValueError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(report)

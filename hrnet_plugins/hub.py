@@ -72,7 +72,8 @@ def create_model(
         options: Changes to the config, such as ``{'model.backbone.arch': 'w32'}``.
 
     Returns:
-        The model in eval mode, with its config as ``cfg``, as the frameworks' own ``init_model`` functions leave it.
+        The model in eval mode, with its config as ``cfg`` and the classes and palette of the checkpoint, else of the
+        recipe's data set, as ``dataset_meta``, as the frameworks' own ``init_model`` functions leave it.
 
     Raises:
         ValueError: If there is no such recipe, its framework is not installed, or the checkpoint does not fit.
@@ -80,11 +81,12 @@ def create_model(
     """
     from mmengine.config import Config  # noqa: PLC0415, slow to import
 
-    from hrnet_plugins.recipes import build_model, recipe_path  # noqa: PLC0415
+    from hrnet_plugins.recipes import build_model, meta_of_config, recipe_path  # noqa: PLC0415
 
     config = Config.fromfile(recipe_path(os.fspath(recipe)))
     config.merge_from_dict(dict(options or {}))
     model = build_model(config)
+    model.dataset_meta = meta_of_config(config).get('dataset_meta', {})
     if checkpoint is not None:
         load_weights(model, checkpoint)
     model.cfg = config
@@ -109,9 +111,9 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint) -> nn.Module:
     from hrnet_plugins.models.pretrained import load_backbone  # noqa: PLC0415
     from hrnet_plugins.state_dicts import check_against  # noqa: PLC0415
     from hrnet_plugins.weights.conversion import convert  # noqa: PLC0415
-    from hrnet_plugins.weights.hub import read  # noqa: PLC0415
+    from hrnet_plugins.weights.hub import read_with_meta  # noqa: PLC0415
 
-    state = read(os.fspath(checkpoint))
+    state, meta = read_with_meta(os.fspath(checkpoint))
     if isinstance(model, HRNet):
         load_backbone(model, state, name=os.fspath(checkpoint))
         return model
@@ -119,6 +121,8 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint) -> nn.Module:
         state, _ = convert(state)
     check_against(state, model)
     model.load_state_dict(state)
+    if meta:
+        model.dataset_meta = meta['dataset_meta']
     return model
 
 

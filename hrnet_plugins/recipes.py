@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import importlib.util
 import runpy
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hrnet_plugins.environment import distributions
 
@@ -85,6 +87,53 @@ def build_model(config: Config) -> torch.nn.Module:
     distribution_of(scope)
     with DefaultScope.overwrite_default_scope(scope):
         return MODELS.build(config.model)
+
+
+def meta_of_recipe(path: Path) -> dict[str, Any]:
+    """As ``meta_of_config`` for a config file."""
+    from mmengine.config import Config  # noqa: PLC0415, mmengine is slow to import and `list` has no need of it
+
+    return meta_of_config(Config.fromfile(path))
+
+
+def meta_of_config(config: Config) -> dict[str, Any]:
+    """The classes and palette of a config's data set, as mmengine keeps them: ``dict(dataset_meta=...)``.
+
+    No file of the data set has to be there. Empty where the config has no data set, or its classes have no names.
+    """
+    from mmengine.registry import DATASETS  # noqa: PLC0415, mmengine is slow to import
+    from mmengine.utils import import_modules_from_strings  # noqa: PLC0415
+
+    cfg = next(
+        (config[f'{use}_dataloader'].dataset for use in ('test', 'val', 'train') if config.get(f'{use}_dataloader')),
+        None,
+    )
+    while cfg is not None and ('dataset' in cfg or 'datasets' in cfg):  # wrappers
+        cfg = cfg.dataset if 'dataset' in cfg else cfg.datasets[0]
+    if cfg is None:
+        return {}
+    scope = _framework(config)
+    importlib.import_module(f'{scope}.datasets')
+    if config.get('custom_imports'):
+        import_modules_from_strings(**config.custom_imports)
+    with DATASETS.switch_scope_and_registry(scope) as registry:
+        cls = registry.get(cfg.type) if isinstance(cfg.type, str) else cfg.type
+    return plain_meta({**getattr(cls, 'METAINFO', {}), **(cfg.get('metainfo') or {})})
+
+
+def plain_meta(metainfo: Mapping[str, Any]) -> dict[str, Any]:
+    """The classes and palette of a data set, as a tuple and a list: ``dict(dataset_meta=...)``; empty without names.
+
+    These are what files can hold and the frameworks read; a palette of another length than the classes is left out.
+    """
+    known = {str(key).lower(): value for key, value in metainfo.items()}
+    classes, palette = known.get('classes'), known.get('palette')
+    if not isinstance(classes, (list, tuple)):
+        return {}
+    found: dict[str, Any] = {'classes': tuple(classes)}
+    if isinstance(palette, (list, tuple)) and len(palette) == len(classes):
+        found['palette'] = [list(map(int, colour)) for colour in palette]
+    return dict(dataset_meta=found)
 
 
 def distribution_of(framework: str) -> str:

@@ -6,6 +6,7 @@ all the same.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 
 from mmengine.logging import print_log
@@ -60,11 +61,16 @@ def _fitted(prefix: str, backbone: HRNet, state: State) -> State:
         found = _part(state, source, own)
         if _share(found, own) < ENOUGH:
             continue
+        moved = {prefix + key: value for key, value in found.items()}
+        if source == prefix and moved[prefix + STEM] is state[prefix + STEM]:
+            return state
         if source != prefix:
             print_log(f'entries of an HRNet, {source}*, are loaded as {prefix}*', logger='current')
         rest = {key: value for key, value in state.items() if key.removeprefix(source) not in found}
-        rest = rest if source != prefix else dict(state)
-        return type(state)({**rest, **{prefix + key: value for key, value in found.items()}})
+        fitted = OrderedDict({**(rest if source != prefix else state), **moved})
+        if hasattr(state, '_metadata'):  # the versions of layers
+            fitted._metadata = state._metadata  # type: ignore[attr-defined]
+        return fitted
     raise ValueError(_refusal(prefix, backbone, [_part(state, source, own) for source in prefixes], own))
 
 

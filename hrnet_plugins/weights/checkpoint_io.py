@@ -5,6 +5,7 @@ Reading is safe since no code that a file contains or refers to is ever run.
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hrnet_plugins.recipes import plain_meta
 from hrnet_plugins.safe_globals import allow_mmengine_checkpoints
 from hrnet_plugins.state_dicts import State
 from hrnet_plugins.weights.pickles import foreign_globals, read_arrays
@@ -24,6 +26,9 @@ _ZIP = b'PK\x03\x04'
 """First bytes of a zip archive, which PyTorch writes since 1.6."""
 _LEGACY_TORCH = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 """First bytes of a file of PyTorch before 1.6: a pickle of its magic number."""
+
+_META = 'meta'
+"""Name under which the metadata of a safetensors file has mmengine's ``meta``, as JSON."""
 
 WRAPPERS = ('state_dict', 'model')
 """Keys under which training programs store the state dict, beside the optimizer, the epoch and the like: the first is
@@ -47,6 +52,43 @@ def load_state_dict(path: str | os.PathLike[str]) -> State:
         ValueError: If it is empty, cut off, not a checkpoint, or asks for more than tensors. In the last case the
             message lists what it asks for.
     """
+    return load_with_meta(path)[0]
+
+
+def load_with_meta(path: str | os.PathLike[str]) -> tuple[State, dict[str, Any]]:
+    """Read the state dict in a file, and what is stored beside it of the data set it was trained on.
+
+    Args:
+        path: As for ``load_state_dict``.
+
+    Returns:
+        The state dict, and ``dict(dataset_meta=dict(classes=..., palette=...))`` as mmengine stores it, or an empty
+        dictionary where the file does not say.
+
+    Raises:
+        FileNotFoundError: As ``load_state_dict``.
+        ValueError: As ``load_state_dict``.
+    """
+    path = Path(path)
+    content = load_content(path)
+    return _unwrapped(content, path), dataset_meta_in(content)
+
+
+def load_content(path: str | os.PathLike[str], *, map_location: Any = 'cpu') -> Any:
+    """Read all that a file of the kinds of ``load_state_dict`` holds, safely: the optimizer and the epoch as well.
+
+    Args:
+        path: The file.
+        map_location: Where the tensors go, as for ``torch.load``; a device for files that are not PyTorch's.
+
+    Returns:
+        What was stored: a checkpoint of mmengine, or a state dict. A ``.safetensors`` file becomes a checkpoint with
+        ``state_dict`` and ``meta``.
+
+    Raises:
+        FileNotFoundError: As ``load_state_dict``.
+        ValueError: As ``load_state_dict``, except that nothing is said of what the content is.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'`path` ({path}) is not a file: check its name')
@@ -55,27 +97,27 @@ def load_state_dict(path: str | os.PathLike[str]) -> State:
     if not start:
         raise ValueError(f'`path` ({path}) is empty: download or copy it again')
     if start.startswith(_ZIP):
-        content = _load_torch(path, torch.serialization.get_unsafe_globals_in_checkpoint)
+        return _load_torch(path, torch.serialization.get_unsafe_globals_in_checkpoint, map_location)
     elif start.startswith(_LEGACY_TORCH[: len(start)]):
-        content = _load_torch(path, unsafe_globals_in_legacy_checkpoint)
+        return _load_torch(path, unsafe_globals_in_legacy_checkpoint, map_location)
     elif start[8:9] == b'{':
-        content = _load_safetensors(path)
+        return _load_safetensors(path, map_location)
     elif start.startswith(b'\x80'):
-        content = _load_arrays(path)
-    else:
-        raise ValueError(
-            f'`path` ({path}) is no checkpoint: it is neither safetensors nor a PyTorch or Paddle file (it starts '
-            f'with {start!r}). A download page saved instead of the file looks like this: download it again'
-        )
-    return _unwrapped(content, path)
+        return _load_arrays(path)
+    raise ValueError(
+        f'`path` ({path}) is no checkpoint: it is neither safetensors nor a PyTorch or Paddle file (it starts with '
+        f'{start!r}). A download page saved instead of the file looks like this: download it again'
+    )
 
 
-def save(state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
+def save(state: Mapping[str, Tensor], path: str | os.PathLike[str], *, meta: Mapping[str, Any] | None = None) -> None:
     """Write a state dict completely or not at all: to a temporary file beside ``path``, which is then renamed.
 
     Args:
         state: Tensors by key.
         path: The file. Its suffix chooses how it is written: ``.safetensors`` or ``.pth``.
+        meta: What to store beside it, as mmengine does: ``dict(dataset_meta=...)`` or an empty dictionary. ``None``
+            writes the state dict alone, as files of other formats are.
 
     Raises:
         ValueError: If it has neither suffix.
@@ -93,9 +135,10 @@ def save(state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
     temporary = Path(name)
     try:
         if path.suffix == '.pth':
-            torch.save(copies, temporary)
+            torch.save(copies if meta is None else dict(state_dict=copies, meta=dict(meta)), temporary)
         else:
-            _safetensors().save_file(copies, temporary)
+            texts = None if meta is None else {_META: json.dumps(meta)}
+            _safetensors().save_file(copies, temporary, metadata=texts)
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # as for any new file; a temporary one is readable by its owner only
@@ -104,7 +147,7 @@ def save(state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _load_torch(path: Path, unsafe_globals: Callable[[Path], list[str]]) -> Any:
+def _load_torch(path: Path, unsafe_globals: Callable[[Path], list[str]], map_location: Any) -> Any:
     allow_mmengine_checkpoints()
     try:
         names = sorted(unsafe_globals(path))
@@ -113,7 +156,7 @@ def _load_torch(path: Path, unsafe_globals: Callable[[Path], list[str]]) -> Any:
     if names:
         raise _refused(path, names)
     try:
-        return torch.load(path, map_location='cpu', weights_only=True)
+        return torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:
         raise _damaged(path, error) from None
 
@@ -133,12 +176,26 @@ def _load_arrays(path: Path) -> State:
         raise _damaged(path, error) from None
 
 
-def _load_safetensors(path: Path) -> State:
+def _load_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
     library = _safetensors()
     try:
-        return library.load_file(path)
+        device = str(map_location) if isinstance(map_location, (str, torch.device)) else 'cpu'
+        state = library.load_file(path, device=device)
+        with library.safe_open(path, framework='pt') as file:
+            texts = file.metadata() or {}
+        meta = json.loads(texts.get(_META, '{}'))
     except Exception as error:
         raise _damaged(path, error) from None
+    return dict(state_dict=state, meta=meta if isinstance(meta, dict) else {})
+
+
+def dataset_meta_in(content: Any) -> dict[str, Any]:
+    """The classes and palette that a checkpoint of OpenMMLab's stores, old or new, as ``dict(dataset_meta=...)``."""
+    meta = content.get('meta') if isinstance(content, Mapping) else None
+    if not isinstance(meta, Mapping):
+        return {}
+    stored = meta.get('dataset_meta')
+    return plain_meta(stored if isinstance(stored, Mapping) else meta)  # CLASSES and PALETTE before 2023
 
 
 def _safetensors() -> Any:

@@ -14,8 +14,9 @@ from filelock import FileLock
 
 from hrnet_plugins.state_dicts import State
 from hrnet_plugins.weights.catalog import CATALOG, SCHEME, Source, Weight
-from hrnet_plugins.weights.checkpoint_io import load_state_dict, save
+from hrnet_plugins.weights.checkpoint_io import load_state_dict, load_with_meta, save
 from hrnet_plugins.weights.conversion import convert
+from hrnet_plugins.weights.dataset_meta import meta_of_weight
 from hrnet_plugins.weights.download import DownloadError, download
 
 FOLDER_VARIABLE = 'HRNET_PLUGINS_WEIGHTS'
@@ -88,14 +89,20 @@ def read(checkpoint: str) -> State:
         ValueError: If the name is unknown, or the file is no checkpoint.
         FileNotFoundError: If the file, the weight or the address cannot be had. The message gives the reason.
     """
-    if checkpoint.startswith(SCHEME):
-        return load(checkpoint)
+    return read_with_meta(checkpoint)[0]
+
+
+def read_with_meta(checkpoint: str) -> tuple[State, dict[str, Any]]:
+    """As ``read``, with the classes and palette of the checkpoint as mmengine's ``meta`` has them, where known."""
     if checkpoint.startswith(('http://', 'https://', 'hf://')):
-        return load_state_dict(_file_of(checkpoint))
+        return load_with_meta(_file_of(checkpoint))
     path = Path(checkpoint)
-    if path.exists() or path.name.endswith(_SUFFIXES) or path.name != checkpoint:
-        return load_state_dict(path)
-    return load(checkpoint)
+    named = checkpoint.startswith(SCHEME) or not (
+        path.exists() or path.name.endswith(_SUFFIXES) or path.name != checkpoint
+    )
+    if named:
+        return load(checkpoint), meta_of_weight(checkpoint.removeprefix(SCHEME))
+    return load_with_meta(path)
 
 
 def _file_of(url: str) -> Path:
@@ -113,7 +120,7 @@ def _file_of(url: str) -> Path:
 
 
 def load_from_hrnet(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Load a named weight as mmengine's checkpoint loader expects it: under the key ``state_dict``.
+    """Load a named weight as mmengine's checkpoint loader expects it: ``state_dict``, and classes in ``meta``.
 
     In a distributed run the first process downloads it, and the others then find it in the cache.
 
@@ -135,7 +142,8 @@ def load_from_hrnet(filename: str, map_location: Any = None) -> dict[str, Any]:
         if get_rank() == 0:
             barrier()
     device = 'cpu' if map_location is None else map_location
-    return dict(state_dict={key: value.to(device) for key, value in state.items()})
+    tensors = {key: value.to(device) for key, value in state.items()}
+    return dict(state_dict=tensors, meta=meta_of_weight(filename.removeprefix(SCHEME)))
 
 
 def cache_folder() -> Path:
