@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from mmseg import datasets as mmseg_datasets
 from mmseg.datasets import BaseSegDataset
+from PIL import Image
 
 from hrnet_plugins.registry import DATASETS
 
@@ -64,15 +65,27 @@ class CheckedDataset(BaseSegDataset):
     """
 
     ENCODING: ClassVar[Mapping[int, int] | None] = None
-    """Label by value of the label files; ``None`` takes the classes in order from 0."""
+    """Label by value of the label files; ``None`` takes the classes in order, from 1 with ``reduce_zero_label``."""
+    _given_values: Sequence[int | Sequence[int]] | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        classes = len(type(self).METAINFO.get('classes', self.metainfo['classes']))
-        self.encoding = encoding(plain(classes) if self.ENCODING is None else self.ENCODING)
+        self.encoding = encoding(self._labels())
         if self.label_map is not None:  # the user's choice of classes
             for i, label in enumerate(self.encoding.tolist()):
                 self.encoding[i] = self.label_map.get(label, label)
+
+    def _labels(self) -> Mapping[int, int]:
+        """Label by value of the label files."""
+        if self.reduce_zero_label and (self.ENCODING is not None or self._given_values is not None):
+            raise ValueError(
+                f'`reduce_zero_label` ({self.reduce_zero_label}) shifts labels that {type(self).__name__} has already, '
+                'by the values of its classes: leave one of the two out'
+            )
+        if self.ENCODING is not None:
+            return self.ENCODING
+        classes = len(type(self).METAINFO.get('classes', self.metainfo['classes']))
+        return shifted(classes) if self.reduce_zero_label else plain(classes)
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -115,6 +128,8 @@ class CheckedDataset(BaseSegDataset):
                 raise ValueError(
                     f'{len(missing)} of {len(found)} {what} are missing, the first: {missing[0]}. {self._layout()}'
                 )
+        if self.ENCODING is None and self._given_values is None:
+            _refuse_black_and_white([item['seg_map_path'] for item in found if 'seg_map_path' in item])
         return found
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
@@ -135,6 +150,32 @@ def _missing(paths: Sequence[str]) -> list[str]:
     folders = {Path(path).parent for path in paths}
     present = {folder / name for folder in folders if folder.is_dir() for name in os.listdir(folder)}
     return [path for path in paths if Path(path) not in present]
+
+
+LOOKED_AT = 20
+"""Label files that are looked at, spread over all of them."""
+
+
+def _refuse_black_and_white(paths: Sequence[str]) -> None:
+    """Masks drawn as 0 and 255 would train without their foreground, as 255 means no label.
+
+    Raises:
+        ValueError: If no file that is looked at has another value.
+    """
+    seen: set[int] = set()
+    for path in paths[:: max(1, len(paths) // LOOKED_AT)][:LOOKED_AT]:
+        with Image.open(path) as image:
+            if image.mode not in ('L', 'P', '1', 'I', 'I;16'):  # colours: refused where the file is loaded
+                return
+            seen |= set(np.unique(np.asarray(image)).tolist())
+        if not seen <= {0, IGNORED}:
+            return
+    if IGNORED in seen:
+        raise ValueError(
+            f'the label files hold only {", ".join(map(str, sorted(seen)))}, as {paths[0]}, and {IGNORED} means no '
+            f'label: for masks in black and white say label_values=(0, {IGNORED}) in the dataset; where the {IGNORED} '
+            'does mean no label, say label_values=(0, 1)'
+        )
 
 
 class ListedDataset(BaseSegDataset):
@@ -159,16 +200,20 @@ class ListedDataset(BaseSegDataset):
 
 @DATASETS.register_module()
 class FolderDataset(CheckedDataset, ListedDataset):
-    """Any two folders of images and label files; ``metainfo=dict(classes=...)`` names the values from 0.
+    """Any two folders of images and label files.
+
+    ``metainfo=dict(classes=...)`` names the values from 0, or with ``reduce_zero_label=True`` those from 1, as 0 is no
+    label there.
 
     Args:
         args: Those of mmseg's dataset.
         label_values: Where the values do not count from 0: that of each class, a number or a colour (R, G, B).
-        ignored: Values that are no label; 255 when not given, and no colour.
+        ignored: Values that are no label. When not given: 255, unless it is a class's, and no colour.
         options: Those of mmseg's dataset; ``ann_file`` may list pairs, see ``ListedDataset``.
 
     Raises:
-        ValueError: If there is not one value for each class, or only some of the values are colours.
+        ValueError: If there is not one value for each class, a value is no byte or is a class's twice, only some of the
+            values are colours, or ``reduce_zero_label`` shifts values that are given.
     """
 
     def __init__(
@@ -178,18 +223,27 @@ class FolderDataset(CheckedDataset, ListedDataset):
         ignored: Sequence[int | Sequence[int]] | None = None,
         **options: Any,
     ) -> None:
+        self._given_values = label_values
         super().__init__(*args, **options)
         classes = self.metainfo['classes']
-        values = range(len(classes)) if label_values is None else label_values
+        first = int(bool(self.reduce_zero_label))
+        values = range(first, first + len(classes)) if label_values is None else label_values
         if len(values) != len(classes):
             raise ValueError(f'`label_values` has {len(values)} values for {len(classes)} classes: give one for each')
         coloured = any(isinstance(value, Sequence) for value in values)
-        rest = ignored if ignored is not None else () if coloured else (IGNORED,)
+        rest = ignored
+        if rest is None:
+            rest = () if coloured or IGNORED in values else (0, IGNORED) if first else (IGNORED,)
         labels = [*enumerate(values), *((IGNORED, value) for value in rest)]
         colours = {(v[0], v[1], v[2]): label for label, v in labels if isinstance(v, Sequence)}
         numbers = {v: label for label, v in labels if not isinstance(v, Sequence)}
         if colours and numbers:
             raise ValueError('`label_values` and `ignored` must be all numbers or all colours (R, G, B)')
+        if len(colours or numbers) != len(labels) or not set(numbers) <= set(range(256)):
+            raise ValueError(
+                f'`label_values` ({tuple(values)}) and `ignored` ({tuple(rest)}) must be different values, numbers from '
+                '0 to 255 or colours'
+            )
         if colours:
             self.encoding = colour_encoding(colours)
         else:
@@ -229,14 +283,10 @@ class PascalContext60Dataset(CheckedDataset, mmseg_datasets.PascalContextDataset
 class PascalContext59Dataset(CheckedDataset, mmseg_datasets.PascalContextDataset59):
     """PASCAL-Context without the background, which has value 0 in the label files."""
 
-    ENCODING = shifted(59)
-
 
 @DATASETS.register_module()
 class COCOStuff10kDataset(CheckedDataset, mmseg_datasets.COCOStuffDataset):
     """COCO-Stuff 10k, converted by mmseg's ``coco_stuff10k.py``: values 1 to 171, and 0 for no label."""
-
-    ENCODING = shifted(171)
 
     def __init__(self, *, reduce_zero_label: bool = True, **options: Any) -> None:
         super().__init__(reduce_zero_label=reduce_zero_label, **options)
@@ -245,5 +295,3 @@ class COCOStuff10kDataset(CheckedDataset, mmseg_datasets.COCOStuffDataset):
 @DATASETS.register_module()
 class ADE20KDataset(CheckedDataset, mmseg_datasets.ADE20KDataset):
     """ADE20K scene parsing: values 1 to 150, and 0 for no label."""
-
-    ENCODING = shifted(150)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from hrnet_plugins.models.feats import check_feats, concat_feats, listed_channels
 from hrnet_plugins.registry import MODELS
+from hrnet_plugins.seg.losses import check_class_weight, two_classes
 
 
 def resize_logits(logits: Tensor, size: Sequence[int], *, align_corners: bool) -> Tensor:
@@ -34,6 +35,7 @@ class _BranchesHead:
     branches: tuple[int, ...]
     align_corners: bool
     ignore_index: int
+    num_classes: int
     loss_decode: nn.Module
 
     def concat(self, inputs: Sequence[Tensor] | Tensor) -> Tensor:
@@ -55,12 +57,20 @@ class _BranchesHead:
         label = torch.cat([sample.gt_sem_seg.data for sample in batch_data_samples])  # (B, H, W)
         logits = resize_logits(seg_logits, label.shape[1:], align_corners=self.align_corners)
         values: dict[str, Tensor] = {}
-        losses: Any = self.loss_decode if isinstance(self.loss_decode, nn.ModuleList) else [self.loss_decode]
-        for loss in losses:
+        for loss in self._losses():
             value = loss(logits, label, weight=None, ignore_index=self.ignore_index)
             values[loss.loss_name] = values[loss.loss_name] + value if loss.loss_name in values else value
+        logits = two_classes(logits) if logits.shape[1] == 1 else logits
         values['acc_seg'] = accuracy(logits, label, ignore_index=self.ignore_index)
         return values
+
+    def _losses(self) -> Any:
+        return self.loss_decode if isinstance(self.loss_decode, nn.ModuleList) else [self.loss_decode]
+
+    def check_class_weights(self) -> None:
+        """Check that each loss that has weights of classes has one for each class of the head."""
+        for loss in self._losses():
+            check_class_weight(getattr(loss, 'class_weight', None), self.num_classes)
 
     def predict_by_feat(self, seg_logits: Tensor, batch_img_metas: Sequence[dict[str, Any]]) -> Tensor:
         """Logits (B, K, h, w) -> (B, K, H, W) at the size of the input, padding included."""
@@ -74,6 +84,9 @@ class _BranchesHead:
 def _common(
     in_channels: Sequence[int],
     *,
+    num_classes: int,
+    out_channels: int | None,
+    threshold: float | None,
     norm_cfg: dict[str, Any] | None,
     loss_decode: dict[str, Any] | Sequence[dict[str, Any]] | None,
 ) -> dict[str, Any]:
@@ -82,6 +95,9 @@ def _common(
         in_channels=list(in_channels),
         in_index=list(range(len(in_channels))),
         input_transform='resize_concat',
+        num_classes=num_classes,
+        out_channels=num_classes if out_channels is None else out_channels,
+        threshold=0.5 if out_channels == 1 and threshold is None else threshold,
         norm_cfg=norm_cfg or dict(type='BN'),
         loss_decode=loss_decode or dict(type='hrnet_plugins.CrossEntropy'),
     )
@@ -97,6 +113,8 @@ class HRNetV2Head(_BranchesHead, FCNHead):
     Args:
         in_channels: Channels of each backbone map, finest first: the backbone's ``out_channels``.
         num_classes: Classes, ignored pixels not counted.
+        out_channels: ``num_classes``, or 1 where there are two classes: logits of the second one.
+        threshold: With one channel, the probability above which a pixel is of the second class; ``None`` means 0.5.
         align_corners: Of every bilinear resizing; the backbone must be given the same.
         dropout_ratio: Of whole channels before the classifier; 0 as published.
         conv_cfg: mmcv convolution config; ``None`` means ``nn.Conv2d``.
@@ -106,7 +124,7 @@ class HRNetV2Head(_BranchesHead, FCNHead):
         init_cfg: mmengine initialisation; ``None`` means normal with deviation 0.001, as published.
 
     Raises:
-        ValueError: If ``in_channels`` is a number or empty.
+        ValueError: If ``in_channels`` is a number or empty, or a loss has weights for another number of classes.
     """
 
     def __init__(
@@ -114,6 +132,8 @@ class HRNetV2Head(_BranchesHead, FCNHead):
         in_channels: Sequence[int],
         *,
         num_classes: int,
+        out_channels: int | None = None,
+        threshold: float | None = None,
         align_corners: bool = False,
         dropout_ratio: float = 0.0,
         conv_cfg: dict[str, Any] | None = None,
@@ -124,12 +144,18 @@ class HRNetV2Head(_BranchesHead, FCNHead):
     ) -> None:
         branches = listed_channels(in_channels)
         super().__init__(
-            **_common(branches, norm_cfg=norm_cfg, loss_decode=loss_decode),
+            **_common(
+                branches,
+                num_classes=num_classes,
+                out_channels=out_channels,
+                threshold=threshold,
+                norm_cfg=norm_cfg,
+                loss_decode=loss_decode,
+            ),
             channels=sum(branches),
             num_convs=1,
             kernel_size=1,
             concat_input=False,
-            num_classes=num_classes,
             align_corners=align_corners,
             dropout_ratio=dropout_ratio,
             conv_cfg=conv_cfg,
@@ -137,6 +163,7 @@ class HRNetV2Head(_BranchesHead, FCNHead):
             init_cfg=init_cfg or dict(type='Normal', std=0.001, layer='Conv2d'),
         )
         self.branches = branches
+        self.check_class_weights()
 
     def forward(self, inputs: Sequence[Tensor] | Tensor) -> Tensor:
         """Maps (B, in_channels[i], h_i, w_i), finest first, or their concatenation -> logits (B, K, h, w)."""
@@ -194,6 +221,8 @@ class OCRHead(_BranchesHead, BaseCascadeDecodeHead):
     Args:
         in_channels: Channels of each backbone map, finest first: the backbone's ``out_channels``.
         num_classes: Classes, ignored pixels not counted.
+        out_channels: ``num_classes``, or 1 where there are two classes: logits of the second one.
+        threshold: With one channel, the probability above which a pixel is of the second class; ``None`` means 0.5.
         channels: Channels of pixels and regions.
         ocr_channels: Channels of the space in which pixels and regions are compared.
         align_corners: Of every bilinear resizing; the backbone must be given the same.
@@ -205,7 +234,7 @@ class OCRHead(_BranchesHead, BaseCascadeDecodeHead):
         init_cfg: mmengine initialisation; ``None`` keeps that of the layers.
 
     Raises:
-        ValueError: If ``in_channels`` is a number or empty.
+        ValueError: If ``in_channels`` is a number or empty, or a loss has weights for another number of classes.
     """
 
     def __init__(
@@ -213,6 +242,8 @@ class OCRHead(_BranchesHead, BaseCascadeDecodeHead):
         in_channels: Sequence[int],
         *,
         num_classes: int,
+        out_channels: int | None = None,
+        threshold: float | None = None,
         channels: int = 512,
         ocr_channels: int = 256,
         align_corners: bool = True,
@@ -225,9 +256,15 @@ class OCRHead(_BranchesHead, BaseCascadeDecodeHead):
     ) -> None:
         branches = listed_channels(in_channels)
         super().__init__(
-            **_common(branches, norm_cfg=norm_cfg, loss_decode=loss_decode),
+            **_common(
+                branches,
+                num_classes=num_classes,
+                out_channels=out_channels,
+                threshold=threshold,
+                norm_cfg=norm_cfg,
+                loss_decode=loss_decode,
+            ),
             channels=channels,
-            num_classes=num_classes,
             align_corners=align_corners,
             dropout_ratio=dropout_ratio,
             conv_cfg=conv_cfg,
@@ -235,6 +272,7 @@ class OCRHead(_BranchesHead, BaseCascadeDecodeHead):
             init_cfg=init_cfg,
         )
         self.branches = branches
+        self.check_class_weights()
         cfg = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         self.object_context_block = ObjectAttention(channels, ocr_channels, **cfg)
         self.bottleneck = ConvModule(sum(branches), channels, 3, padding=1, **cfg)

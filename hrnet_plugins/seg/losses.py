@@ -6,13 +6,31 @@ Shape legend: B images of the batch on one device, K classes, H x W size of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hrnet_plugins.registry import MODELS
+
+
+def two_classes(logits: Tensor) -> Tensor:
+    """Logits of the second of two classes (B, 1, H, W) -> those of both, with the same probabilities, (B, 2, H, W)."""
+    return torch.cat([torch.zeros_like(logits), logits], dim=1)
+
+
+def check_class_weight(class_weight: Any, classes: int) -> None:
+    """Check that a loss has a weight for each class.
+
+    Raises:
+        ValueError: If it has weights for another number of classes.
+    """
+    if class_weight is not None and len(class_weight) != classes:
+        raise ValueError(
+            f'`class_weight` has {len(class_weight)} entries, the head {classes} classes: give one for each class in '
+            'their order, or leave it out'
+        )
 
 
 class _PixelLoss(nn.Module):
@@ -43,16 +61,20 @@ class _PixelLoss(nn.Module):
     ) -> Tensor:
         """Logits (B, K, H, W) and labels (B, H, W) -> the loss, a scalar.
 
-        If no pixel has a label the loss is zero, and so are its gradients.
+        If no pixel has a label the loss is zero, and so are its gradients. With one channel, as of a head with
+        ``out_channels=1``, the logits are of the second of two classes.
 
         Raises:
-            ValueError: If ``weight`` is given, as by the ``sampler`` of a head of mmseg's.
+            ValueError: If ``weight`` is given, as by the ``sampler`` of a head of mmseg's, or ``class_weight`` is for
+                another number of classes.
         """
         if weight is not None:
             raise ValueError(
                 f'`weight` {tuple(weight.shape)} comes from the `sampler` of the head, which this loss does not '
                 "take: remove it, and for hard examples use loss_decode=dict(type='hrnet_plugins.OhemCrossEntropy')"
             )
+        cls_score = two_classes(cls_score) if cls_score.shape[1] == 1 else cls_score
+        check_class_weight(self.class_weight, cls_score.shape[1])
         scores = cls_score if cls_score.dtype == torch.float64 else cls_score.float()
         return self.loss_weight * self._loss(scores, label, ignore_index)
 

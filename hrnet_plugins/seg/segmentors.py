@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hrnet_plugins.registry import MODELS
 from hrnet_plugins.seg.heads import resize_logits
+from hrnet_plugins.seg.losses import two_classes
 from hrnet_plugins.seg.multi_scale_test import MultiScaleTest
 
 
@@ -26,6 +27,7 @@ class _MultiScaleTestMixin:
 
     test_cfg: Any
     align_corners: bool
+    out_channels: int
 
     def _settings(self) -> MultiScaleTest | None:
         cfg = dict(self.test_cfg or {})
@@ -44,17 +46,20 @@ class _MultiScaleTestMixin:
             return super().inference(inputs, batch_img_metas)  # type: ignore[misc]
 
         def logits(x: Tensor) -> Tensor:
-            return resize_logits(self._forward(x), x.shape[2:], align_corners=self.align_corners)  # type: ignore[attr-defined]
+            found = resize_logits(self._forward(x), x.shape[2:], align_corners=self.align_corners)  # type: ignore[attr-defined]
+            return two_classes(found) if self.out_channels == 1 else found
 
-        return settings.scores(logits, inputs, pad_value=self._black_pixel(inputs), align_corners=self.align_corners)
+        scores = settings.scores(logits, inputs, pad_value=self._black_pixel(inputs), align_corners=self.align_corners)
+        if self.out_channels > 1:
+            return scores
+        return _logarithms(scores[:, 1:]) - _logarithms(scores[:, :1])
 
     def postprocess_result(self, seg_logits: Tensor, data_samples: Any = None) -> Any:
         """Crop the padding, resize to the original size, take the best class."""
         results = super().postprocess_result(seg_logits, data_samples)  # type: ignore[misc]
-        if self._settings() is not None:
+        if self._settings() is not None and self.out_channels > 1:
             for sample in results:
-                scores = sample.seg_logits.data
-                sample.seg_logits.data = scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
+                sample.seg_logits.data = _logarithms(sample.seg_logits.data)
         return results
 
     def _black_pixel(self, inputs: Tensor) -> Tensor:
@@ -62,6 +67,10 @@ class _MultiScaleTestMixin:
         preprocessor = self.data_preprocessor  # type: ignore[attr-defined]
         mean = getattr(preprocessor, 'mean', None)
         return inputs.new_zeros(inputs.shape[1]) if mean is None else (-mean / preprocessor.std).flatten()
+
+
+def _logarithms(scores: Tensor) -> Tensor:
+    return scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
 
 
 @MODELS.register_module()
@@ -104,6 +113,9 @@ class OCRSegmentor(_MultiScaleTestMixin, CascadeEncoderDecoder):
                 'whose segmentation gives the regions, and the OCRHead'
             )
         super().__init__(num_stages, backbone, decode_head, **options)
+        # mmseg's code asks these of the one head that it takes every segmentor to have.
+        for name in ('num_classes', 'out_channels', 'threshold'):
+            setattr(self.decode_head, name, getattr(self.decode_head[-1], name))
         self._head_init = [head.get('init_cfg') for head in decode_head]
         self._settings()
 

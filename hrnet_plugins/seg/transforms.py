@@ -11,7 +11,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from hrnet_plugins.registry import TRANSFORMS
-from hrnet_plugins.seg.datasets import UNKNOWN
+from hrnet_plugins.seg.datasets import IGNORED, UNKNOWN
 
 
 @TRANSFORMS.register_module()
@@ -41,7 +41,7 @@ class LoadLabels(BaseTransform):
             return results
         content = mmengine.fileio.get(path, backend_args=self.backend_args)
         values = mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
-        table = results['encoding']
+        table = results['encoding'] if 'encoding' in results else _unchecked(results)
         coloured = table.ndim == 2
         if values is None or values.ndim != 2 + coloured:
             shape = None if values is None else values.shape
@@ -83,6 +83,17 @@ def _from_colours(values: np.ndarray, table: np.ndarray) -> np.ndarray:
     codes = red << 16 | green << 8 | blue
     places = np.searchsorted(table[:, 0], codes).clip(max=len(table) - 1)
     return np.where(table[places, 0] == codes, table[places, 1], UNKNOWN)
+
+
+def _unchecked(results: dict[str, Any]) -> np.ndarray:
+    """The labels of all values (256,), by what mmseg's own datasets say of them."""
+    labels = np.arange(256, dtype=np.int16)
+    if results.get('reduce_zero_label'):
+        labels = np.where((labels == 0) | (labels == IGNORED), IGNORED, labels - 1).astype(np.int16)
+    chosen = labels.copy()
+    for old, new in (results.get('label_map') or {}).items():
+        chosen[labels == old] = new
+    return chosen
 
 
 def _ranges(values: np.ndarray) -> str:

@@ -5,7 +5,7 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(_base_.hrnet, init_cfg=None),  # from scratch
+    backbone=dict(type=_base_.hrnet.type, arch=_base_.hrnet.arch),  # from scratch
     decode_head=dict(in_channels=_base_.hrnet_channels, num_classes=_base_.num_classes, loss_decode=_base_.loss),
     test_cfg=_base_.fused_test,
 )

@@ -142,3 +142,12 @@ def test_costs_are_the_published_ones(name):
 def test_an_option_changes_how_it_trains_and_not_what_it_costs(name):
     arch = parts_of(name)[0].replace('_', '-')
     assert costs_of(name) == costs_of(f'hrnet-{arch}_100e_in1k')
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_a_child_config_gives_the_backbone_weights(name, tmp_path):
+    child = tmp_path / 'child.py'
+    init_cfg = "dict(type='Pretrained', checkpoint='hrnet://w18')"
+    child.write_text(f'_base_ = {str(RECIPES[name])!r}\nmodel = dict(backbone=dict(init_cfg={init_cfg}))\n')
+    assert Config.fromfile(child).model.backbone.init_cfg.checkpoint == 'hrnet://w18'
+    assert 'init_cfg' not in Config.fromfile(RECIPES[name]).model.backbone

@@ -271,3 +271,84 @@ def test_any_folders_of_images_and_labels(tmp_path):
     for test_mode in (False, True):
         with pytest.raises(ValueError, match=r'`metainfo` \(None\) has no classes'):
             FolderDataset(data_root=str(tmp_path), test_mode=test_mode, **options)
+
+
+def folders(tmp_path, values, **options):
+    """A dataset of one image, whose label file holds these values in a row."""
+    for folder in ('images', 'labels'):
+        (tmp_path / folder).mkdir(exist_ok=True)
+    labels = np.array([values], np.uint8)
+    cv2.imwrite(str(tmp_path / 'images' / 'a.png'), np.zeros((*labels.shape, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / 'labels' / 'a.png'), labels)
+    options = dict(metainfo=dict(classes=('a', 'b')), **options) if 'metainfo' not in options else options
+    return FolderDataset(
+        data_root=str(tmp_path),
+        data_prefix=dict(img_path='images', seg_map_path='labels'),
+        img_suffix='.png',
+        pipeline=[dict(type='hrnet_plugins.LoadLabels')],
+        **options,
+    )
+
+
+CODINGS = {
+    'in order': ({}, [0, 1, 255], [0, 1, 255]),
+    'from 1': (dict(reduce_zero_label=True), [0, 1, 2, 255], [255, 0, 1, 255]),
+    'by value': (dict(label_values=(0, 255)), [0, 255], [0, 1]),
+    'by value, some ignored': (dict(label_values=(9, 4)), [9, 4, 255], [0, 1, 255]),
+    'nothing but ignored': (dict(label_values=(0, 1)), [0, 255], [0, 255]),
+}
+
+
+@pytest.mark.parametrize('coding', CODINGS)
+def test_values_of_label_files_become_labels(coding, tmp_path):
+    options, values, labels = CODINGS[coding]
+    assert folders(tmp_path, values, **options)[0]['gt_seg_map'].tolist() == [labels]
+
+
+@pytest.mark.parametrize(
+    ('values', 'options', 'message'),
+    [
+        ([0, 255], {}, r'hold only 0, 255, as \S*a.png, .* say .*label_values=\(0, 255\)'),
+        ([255, 255], {}, 'hold only 255'),
+        ([0, 255], dict(reduce_zero_label=True), 'hold only 0, 255'),
+        (
+            [0],
+            dict(label_values=(0,)),
+            '`label_values` has 1 values for 2 classes',
+        ),
+        ([0], dict(label_values=(0, 256)), 'from 0 to 255'),
+        (
+            [0],
+            dict(label_values=(0, 1), reduce_zero_label=True),
+            r'`reduce_zero_label` \(True\) shifts labels that FolderDataset has already',
+        ),
+    ],
+)
+def test_labels_that_would_be_ignored_or_shifted_in_silence(values, options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        folders(tmp_path, values, **options)
+
+
+def test_cityscapes_labels_are_not_shifted(laid_out):
+    cfg = laid_out('cityscapes').val_dataloader.dataset
+    with pytest.raises(ValueError, match=r'`reduce_zero_label` .* CityscapesDataset'):
+        DATASETS.build(dict(cfg, reduce_zero_label=True))
+
+
+@pytest.mark.parametrize('reduce_zero_label', [False, True])
+def test_mmsegs_own_datasets_in_our_pipeline(reduce_zero_label, tmp_path):
+    from mmseg.datasets import BaseSegDataset  # noqa: PLC0415
+
+    folders(tmp_path, [0, 1, 2, 255])
+    found = [
+        BaseSegDataset(
+            data_root=str(tmp_path),
+            data_prefix=dict(img_path='images', seg_map_path='labels'),
+            img_suffix='.png',
+            metainfo=dict(classes=('a', 'b')),
+            reduce_zero_label=reduce_zero_label,
+            pipeline=[dict(type=load)],
+        )[0]['gt_seg_map']
+        for load in ('hrnet_plugins.LoadLabels', 'mmseg.LoadAnnotations')
+    ]
+    assert (found[0] == found[1]).all()

@@ -132,3 +132,23 @@ def test_class_weights_are_not_in_the_state_dict():
 def test_errors_name_the_argument(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize('loss', [CrossEntropy, OhemCrossEntropy])
+@pytest.mark.parametrize('count', [2, 4])
+def test_class_weights_for_another_number_of_classes(loss, count):
+    with pytest.raises(ValueError, match=rf'`class_weight` has {count} entries, the head 3 classes'):
+        loss(class_weight=[1.0] * count)(torch.zeros(1, 3, 2, 2), torch.zeros(1, 2, 2, dtype=torch.long))
+
+
+@pytest.mark.parametrize('loss', [CrossEntropy(), CrossEntropy(class_weight=[0.5, 2.0]), OhemCrossEntropy(min_kept=3)])
+def test_one_channel_is_the_second_of_two_classes(loss):
+    logits = torch.randn(2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(32).view(2, 4, 4) % 2
+    labels[0, 0, 0] = IGNORED
+    both = torch.cat([torch.zeros_like(logits), logits], dim=1)
+    assert loss(logits, labels) == pytest.approx(loss(both, labels).item())
+    if isinstance(loss, CrossEntropy) and loss.class_weight is None:
+        keep = labels != IGNORED
+        expected = F.binary_cross_entropy_with_logits(logits[:, 0][keep], labels[keep].float())
+        assert loss(logits, labels).item() == pytest.approx(expected.item(), rel=1e-5)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hrnet_plugins.seg.heads import HRNetV2Head, OCRHead
+from hrnet_plugins.seg.heads import HRNetV2Head, OCRHead, resize_logits
 from hrnet_plugins.seg.segmentors import OCRSegmentor
 from hrnet_plugins.weights import check_against, convert
 from tests.helpers import segmentation as models
@@ -179,3 +179,40 @@ def test_attention_keeps_one_array_of_pixels_times_classes():
 def test_errors_name_the_argument(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize('make', [models.plain, models.ocr], ids=['plain', 'ocr'])
+def test_class_weights_have_one_for_each_class(make):
+    weighted = dict(loss_decode=dict(type='hrnet_plugins.CrossEntropy', class_weight=[1.0] * 19))
+    make(num_classes=19, **weighted)
+    for loss in ('hrnet_plugins.CrossEntropy', 'hrnet_plugins.OhemCrossEntropy', 'CrossEntropyLoss'):
+        weighted['loss_decode']['type'] = loss
+        with pytest.raises(ValueError, match=r'`class_weight` has 19 entries, the head 7 classes'):
+            make(num_classes=7, **weighted)
+
+
+MODES = {'whole': dict(mode='whole'), 'fused': dict(mode='fused', base_size=64, crop_size=(64, 64), windows='padded')}
+
+
+@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('make', [models.plain, models.ocr], ids=['plain', 'ocr'])
+def test_two_classes_in_one_channel(make, mode):
+    """The advice of mmseg for two classes: ``out_channels=1``, and the probability from which a pixel is of the second."""
+    model = fill(make(num_classes=2, out_channels=1, test_cfg=MODES[mode]))
+    head = model.decode_head[-1] if isinstance(model.decode_head, nn.ModuleList) else model.decode_head
+    assert (head.out_channels, head.threshold) == (1, 0.5)
+    x, labels = image((2, 3, 64, 64)), models.labels_of((2, 64, 64), 2)
+    losses = model.loss(x, models.samples(labels))
+    assert all(value.isfinite().all() for value in losses.values())
+    with torch.inference_mode():
+        logits = model(x, mode='tensor')
+        found = model.eval().predict(x, models.samples(labels))
+    assert {int(label) for sample in found for label in sample.pred_sem_seg.data.unique()} <= {0, 1}
+    if mode == 'whole':
+        for sample, logit in zip(found, logits, strict=True):
+            sized = resize_logits(logit[None], (64, 64), align_corners=model.align_corners)
+            assert torch.equal(sample.pred_sem_seg.data.bool(), sized[0].sigmoid() > 0.5)
+
+
+def test_two_classes_come_without_advice():
+    models.plain(num_classes=2)  # warnings are errors

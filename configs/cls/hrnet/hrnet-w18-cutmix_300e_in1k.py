@@ -6,6 +6,6 @@ _base_ = [
     'mmpretrain::_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(_base_.hrnet, init_cfg=None),
+    backbone=dict(type=_base_.hrnet.type, arch=_base_.hrnet.arch),  # from scratch: a child may add init_cfg
     neck=[dict(_base_.model.neck[0], in_channels=_base_.hrnet_channels), _base_.model.neck[1]],
 )
