@@ -71,7 +71,7 @@ def test_the_log_names_the_backend(monkeypatch, caplog):
     monkeypatch.setattr('hrnet_plugins.weights.hub.load', lambda name: {'a': torch.ones(1)})
     with caplog.at_level(logging.INFO):
         loaded = CheckpointLoader.load_checkpoint('hrnet://w32', logger=logging.getLogger('test'))
-    assert loaded == dict(state_dict={'a': torch.ones(1)})
+    assert loaded == dict(state_dict={'a': torch.ones(1)}, meta={})
     assert 'Loads checkpoint by hrnet backend from path: hrnet://w32' in caplog.text
 
 

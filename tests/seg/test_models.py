@@ -197,7 +197,7 @@ MODES = {'whole': dict(mode='whole'), 'fused': dict(mode='fused', base_size=64, 
 @pytest.mark.parametrize('mode', MODES)
 @pytest.mark.parametrize('make', [models.plain, models.ocr], ids=['plain', 'ocr'])
 def test_two_classes_in_one_channel(make, mode):
-    """The advice of mmseg for two classes: ``out_channels=1``, and the probability from which a pixel is of the second."""
+    """The advice of mmseg for two classes: ``out_channels=1`` and a probability for the second."""
     model = fill(make(num_classes=2, out_channels=1, test_cfg=MODES[mode]))
     head = model.decode_head[-1] if isinstance(model.decode_head, nn.ModuleList) else model.decode_head
     assert (head.out_channels, head.threshold) == (1, 0.5)
