@@ -29,7 +29,7 @@ def register_checkpoints(checkpoint: ModuleType) -> None:
     register = checkpoint.CheckpointLoader.register_scheme
     register(prefixes='hrnet://', loader=load_from_hrnet, force=True)
     register(prefixes='', loader=_safetensors_too(checkpoint.load_from_local), force=True)
-    checkpoint.load_state_dict = _backbones_fitted(checkpoint.load_state_dict)
+    vars(checkpoint)['load_state_dict'] = _backbones_fitted(checkpoint.load_state_dict)
 
 
 # mmengine's log takes the backend's name from the name of this function: what follows `load_from_`.

@@ -43,7 +43,7 @@ def fit_backbones(model: nn.Module, state: State) -> State:
 def _backbones(module: nn.Module, prefix: str = '') -> Iterator[tuple[str, HRNet]]:
     """Every ``HRNet`` and its prefix in a state dict as mmengine loads it, which knows no wrappers."""
     if is_model_wrapper(module) or isinstance(module, BaseTTAModel):
-        module = module.module
+        module = module.get_submodule('module')
     if isinstance(module, HRNet):
         yield prefix, module
         return

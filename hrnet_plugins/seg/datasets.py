@@ -241,8 +241,8 @@ class FolderDataset(CheckedDataset, ListedDataset):
             raise ValueError('`label_values` and `ignored` must be all numbers or all colours (R, G, B)')
         if len(colours or numbers) != len(labels) or not set(numbers) <= set(range(256)):
             raise ValueError(
-                f'`label_values` ({tuple(values)}) and `ignored` ({tuple(rest)}) must be different values, numbers from '
-                '0 to 255 or colours'
+                f'`label_values` ({tuple(values)}) and `ignored` ({tuple(rest)}) must be different values, numbers '
+                'from 0 to 255 or colours'
             )
         if colours:
             self.encoding = colour_encoding(colours)

@@ -87,7 +87,7 @@ def _from_colours(values: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 def _unchecked(results: dict[str, Any]) -> np.ndarray:
     """The labels of all values (256,), by what mmseg's own datasets say of them."""
-    labels = np.arange(256, dtype=np.int16)
+    labels: np.ndarray = np.arange(256, dtype=np.int16)
     if results.get('reduce_zero_label'):
         labels = np.where((labels == 0) | (labels == IGNORED), IGNORED, labels - 1).astype(np.int16)
     chosen = labels.copy()
