@@ -17,9 +17,9 @@ from tests.helpers.paths import ROOT
 
 RECIPES = recipes()
 DET = [name for name, row in published().items() if row.folder.startswith('det/')]
-TRAINED = [name for name in DET if not name.endswith('-official_coco')]
+TRAINED = [name for name in DET if not name.endswith(('-official_coco', '-mmdet1_coco'))]
 NAME = re.compile(
-    r'(?P<method>[a-z-]+)_(hrnetv2p-(?P<arch>w\d+)|r(?P<depth>\d+))(-(?P<levels>\d)l)?(?P<official>-official)?'
+    r'(?P<method>[a-z-]+)_(hrnetv2p-(?P<arch>w\d+)|r(?P<depth>\d+))(-(?P<levels>\d)l)?(?P<test_only>-official|-mmdet1)?'
     r'(?P<syncbn>-syncbn)?(-(?P<scales>ms|resizecrop))?(_(?P<schedule>1x|2x|3x|20e|28e))?_coco'
 )
 EPOCHS = {'1x': 12, '2x': 24, '20e': 20, '28e': 28}
@@ -106,7 +106,7 @@ def test_name_says_what_it_is(name):
         parts['method'] in ('mask-rcnn', 'cascade-mask-rcnn', 'htc')
     )
     assert framework_of(RECIPES[name]) == 'mmdet'
-    assert bool(parts['schedule']) != bool(parts['official']), 'a recipe trains, or tests official weights'
+    assert bool(parts['schedule']) != bool(parts['test_only']), 'a recipe trains, or tests weights of another code'
     if parts['arch']:
         assert cfg.model.backbone.type == 'hrnet_plugins.HRNet'
         assert cfg.model.backbone.arch == parts['arch']
@@ -117,7 +117,7 @@ def test_name_says_what_it_is(name):
         assert cfg.model.backbone.depth == int(parts['depth'])
     if parts['levels']:
         assert len(cfg.model.bbox_head.strides) == int(parts['levels'])
-    if parts['official']:
+    if parts['test_only']:
         assert cfg.train_dataloader is cfg.val_dataloader is cfg.val_evaluator is None
         assert cfg.test_dataloader.dataset.ann_file == 'annotations/instances_val2017.json'
         return

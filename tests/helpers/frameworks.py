@@ -122,8 +122,8 @@ def fcos(
 def two_stage(
     kind: str, arch: str | HRNetArch, *, num_classes: int, channels: int = 16, hidden: int = 12, levels: int = 5
 ) -> nn.Module:
-    """``'faster'``, ``'mask'``, ``'cascade'`` or ``'cascade-mask'`` R-CNN."""
-    cascade = 'cascade' in kind
+    """``'faster'``, ``'mask'``, ``'cascade'`` or ``'cascade-mask'`` R-CNN, or ``'htc'``."""
+    cascade = kind == 'htc' or 'cascade' in kind
     extractor = dict(
         type='SingleRoIExtractor',
         roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=0),
@@ -144,7 +144,7 @@ def two_stage(
     )
     if cascade:
         roi_head.update(num_stages=3, stage_loss_weights=[1, 0.5, 0.25])
-    if 'mask' in kind:
+    if kind == 'htc' or 'mask' in kind:
         roi_head['mask_roi_extractor'] = {**extractor, 'roi_layer': {**extractor['roi_layer'], 'output_size': 14}}
         roi_head['mask_head'] = dict(
             type='FCNMaskHead',
@@ -152,6 +152,26 @@ def two_stage(
             in_channels=channels,
             conv_out_channels=channels,
             num_classes=num_classes,
+        )
+    if kind == 'htc':
+        head = {**roi_head['mask_head'], 'type': 'HTCMaskHead'}
+        semantic = {**extractor, 'roi_layer': {**extractor['roi_layer'], 'output_size': 14}, 'featmap_strides': [8]}
+        roi_head.update(
+            type='HybridTaskCascadeRoIHead',
+            interleaved=True,
+            mask_info_flow=True,
+            mask_head=[{**head, 'with_conv_res': i > 0} for i in range(3)],
+            semantic_roi_extractor=semantic,
+            semantic_head=dict(
+                type='FusedSemanticHead',
+                num_ins=levels,
+                fusion_level=1,
+                num_convs=1,
+                in_channels=channels,
+                conv_out_channels=channels,
+                num_classes=183,
+                loss_seg=dict(type='CrossEntropyLoss', ignore_index=255, loss_weight=0.2),
+            ),
         )
     rpn = dict(
         type='RPNHead',
@@ -164,7 +184,13 @@ def two_stage(
     return build(
         'mmdet',
         dict(
-            type='CascadeRCNN' if cascade else 'MaskRCNN' if 'mask' in kind else 'FasterRCNN',
+            type='HybridTaskCascade'
+            if kind == 'htc'
+            else 'CascadeRCNN'
+            if cascade
+            else 'MaskRCNN'
+            if 'mask' in kind
+            else 'FasterRCNN',
             backbone=backbone(arch),
             neck=_neck(arch, channels, num_outs=levels),
             rpn_head=rpn,

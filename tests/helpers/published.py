@@ -70,6 +70,27 @@ def official_detector(model: nn.Module, neck: bool = True) -> dict[str, Tensor]:
     return filled(keys)
 
 
+def mmdet1_names(names: dict[str, tuple[int, ...]], scale: tuple[int, ...] = ()) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a detector as mmdet before 2.0 wrote them, from those of mmdet's model of now.
+
+    Args:
+        names: Keys of mmdet's model, and the shapes.
+        scale: The shape of FCOS's learnt scales.
+    """
+    old = {}
+    for key, shape in names.items():
+        new = re.sub(r'^bbox_head\.conv_(cls|reg|centerness)\.', r'bbox_head.fcos_\1.', key)
+        new = new.removeprefix('roi_head.')
+        masks = key.startswith('roi_head.mask_head.') and 'conv_logits' in key
+        per_class = 1 if masks else 4 if '.bbox_head.fc_reg' in key else 0
+        old[new] = (shape[0] + per_class, *shape[1:]) if per_class else shape
+        if re.fullmatch(r'bbox_head\.scales\.\d+\.scale', key):
+            old[new] = scale
+        if key.startswith('roi_head.mask_head.1.conv_res.'):  # it made this layer for the first stage as well
+            old[new.replace('mask_head.1.', 'mask_head.0.')] = shape
+    return old
+
+
 PADDLE_RELEASES = ('2.2', '2.0')
 """The first releases of PaddleClas with each of its two published sets of names."""
 

@@ -1,4 +1,4 @@
-"""The recipes that test converted official detection weights keep the conventions those were trained under."""
+"""The recipes that test converted weights of others' codes keep the conventions those were trained under."""
 
 import pytest
 import torch
@@ -11,13 +11,15 @@ from tests.helpers.networks import assert_equal, fill, filled, image, reference
 
 OFFICIAL = [name for name in recipes() if name.endswith('-official_coco')]
 TWO_STAGE = [name for name in OFFICIAL if not name.startswith('fcos')]
+MMDET1 = [name for name in recipes() if name.endswith('-mmdet1_coco')]
 
 
 def build(name):
     init_default_scope('mmdet')
     from mmdet.registry import MODELS  # noqa: PLC0415
 
-    return MODELS.build(Config.fromfile(recipes()[name]).model).eval()
+    with torch.device('meta' if name in MMDET1 else 'cpu'):
+        return MODELS.build(Config.fromfile(recipes()[name]).model).eval()
 
 
 def listed(value):
@@ -25,24 +27,28 @@ def listed(value):
     return list(value) if isinstance(value, (list, torch.nn.ModuleList)) else [value]
 
 
-@pytest.mark.parametrize('name', TWO_STAGE)
+@pytest.mark.parametrize('name', [*TWO_STAGE, *(name for name in MMDET1 if not name.startswith('fcos'))])
 def test_two_stage_conventions(name):
     model = build(name)
     assert type(model.rpn_head.prior_generator).__name__ == 'LegacyAnchorGenerator'
     assert model.rpn_head.prior_generator.center_offset == 0.5
     heads = listed(model.roi_head.bbox_head)
-    assert len(heads) == (3 if 'cascade' in name else 1)
+    assert len(heads) == (3 if name.startswith(('cascade', 'htc')) else 1)
     coders = [model.rpn_head.bbox_coder, *(head.bbox_coder for head in heads)]
     assert {type(coder).__name__ for coder in coders} == {'LegacyDeltaXYWHBBoxCoder'}
     assert [coder.stds[0] for coder in coders] == [1.0, 0.1, 0.05, 0.033][: len(coders)]
     extractors = listed(model.roi_head.bbox_roi_extractor)
-    extractors += [model.roi_head.mask_roi_extractor] if 'mask' in name else []
+    roi_head = model.roi_head
+    extractors += listed(roi_head.mask_roi_extractor) if name.startswith(('mask', 'cascade-mask', 'htc')) else []
+    extractors += [roi_head.semantic_roi_extractor] if name.startswith('htc') else []
     for extractor in extractors:
         assert {(layer.sampling_ratio, layer.aligned) for layer in extractor.roi_layers} == {(2, False)}
     rpn = model.test_cfg.rpn
-    assert (rpn.nms_pre, rpn.max_per_img, rpn.nms.iou_threshold) == (2000, 2000, 0.7)
+    proposals = 1000 if name in MMDET1 else 2000
+    assert (rpn.nms_pre, rpn.max_per_img, rpn.nms.iou_threshold) == (proposals, proposals, 0.7)
     rcnn = model.test_cfg.rcnn
-    assert (rcnn.score_thr, rcnn.nms.iou_threshold, rcnn.max_per_img) == (0.05, 0.5, 100)
+    score = 0.001 if name.startswith('htc') else 0.05
+    assert (rcnn.score_thr, rcnn.nms.iou_threshold, rcnn.max_per_img) == (score, 0.5, 100)
 
 
 @pytest.mark.parametrize('name', TWO_STAGE)
@@ -76,6 +82,17 @@ def test_fcos_conventions(name):
     shapes = [tuple(map_.shape[2:]) for map_ in model.extract_feat(x)]
     assert shapes[0] == ((16, 20) if levels == 5 else (32, 40))
     assert len(shapes) == levels
+
+
+@pytest.mark.parametrize('name', [name for name in MMDET1 if name.startswith('fcos')])
+def test_fcos_conventions_of_mmdet_1(name):
+    model = build(name)
+    preprocessor = Config.fromfile(recipes()[name]).model.data_preprocessor
+    assert (preprocessor['mean'], preprocessor['std']) == ([102.9801, 115.9465, 122.7717], [1.0, 1.0, 1.0])
+    assert not preprocessor.bgr_to_rgb
+    assert not model.bbox_head.conv_bias or model.bbox_head.conv_bias == 'auto'
+    assert [stride[0] for stride in model.bbox_head.prior_generator.strides] == [8, 16, 32, 64, 128]
+    assert (model.test_cfg.nms.iou_threshold, model.test_cfg.score_thr, model.test_cfg.max_per_img) == (0.5, 0.05, 100)
 
 
 def test_fcos_recipe_gives_the_official_outputs():

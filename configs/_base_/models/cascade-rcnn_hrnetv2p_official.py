@@ -1,8 +1,4 @@
-_base_ = ['./cascade-rcnn_hrnetv2p.py', './official.py']
+_base_ = './cascade-rcnn_hrnetv2p_mmdet1.py'
 
-heads = _base_.model.roi_head.bbox_head
-model = _base_.pop('official')
-# Lists are replaced, not merged: all three heads are stated, each with the conventions' coder.
-model.roi_head.bbox_head = [
-    dict(head, bbox_coder=dict(head.bbox_coder, **model.roi_head.bbox_head.bbox_coder)) for head in heads
-]
+# HRNet-Object-Detection (mmdet 0.6) has the conventions of mmdet 1, and tests 2000 proposals.
+model = dict(test_cfg=dict(rpn=dict(nms_pre=2000, max_per_img=2000)))

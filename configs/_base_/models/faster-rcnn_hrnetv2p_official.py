@@ -1,3 +1,4 @@
-_base_ = ['./faster-rcnn_hrnetv2p.py', './official.py']
+_base_ = './faster-rcnn_hrnetv2p_mmdet1.py'
 
-model = _base_.pop('official')
+# HRNet-Object-Detection (mmdet 0.6) has the conventions of mmdet 1, and tests 2000 proposals.
+model = dict(test_cfg=dict(rpn=dict(nms_pre=2000, max_per_img=2000)))

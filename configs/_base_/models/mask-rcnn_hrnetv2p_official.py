@@ -1,4 +1,4 @@
-_base_ = ['./mask-rcnn_hrnetv2p.py', './official.py']
+_base_ = './mask-rcnn_hrnetv2p_mmdet1.py'
 
-model = _base_.pop('official')
-model.roi_head.mask_roi_extractor = model.roi_head.bbox_roi_extractor
+# HRNet-Object-Detection (mmdet 0.6) has the conventions of mmdet 1, and tests 2000 proposals.
+model = dict(test_cfg=dict(rpn=dict(nms_pre=2000, max_per_img=2000)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hrnet_plugins.weights.formats.rows import backbone, linear, same
 from hrnet_plugins.weights.formats.spec import Component, Format, Row
-from hrnet_plugins.weights.formats.values import BACKGROUND_LAST
+from hrnet_plugins.weights.formats.values import BACKGROUND_LAST, SCALAR_SCALE_ON_READING
 
 
 def two_stage(neck: tuple[Row, ...]) -> tuple[Component, ...]:
@@ -23,7 +23,9 @@ def two_stage(neck: tuple[Row, ...]) -> tuple[Component, ...]:
             *linear(f'{mask}convs.{{conv}}.conv', f'roi_head.{mask}convs.{{conv}}.conv'),
             *linear(f'{mask}upsample', f'roi_head.{mask}upsample'),
             *linear(f'{mask}conv_logits', f'roi_head.{mask}conv_logits'),
-            Row(f'{mask}conv_res.conv.*', f'roi_head.{mask}conv_res.conv.*'),  # every stage of HTC but the first
+            # HTC adds the mask features of the stage before. Its first stage has none, yet mmdet 1 made the layer.
+            *([Row('mask_head.0.conv_res.conv.*', None)] if dot else []),
+            Row(f'{mask}conv_res.conv.*', f'roi_head.{mask}conv_res.conv.*'),
         )
         components += [Component(f'box {kind}', box_rows), Component(f'mask {kind}', mask_rows)]
     components.append(Component('semantic head', (Row('semantic_head.*', 'roi_head.semantic_head.*'),)))
@@ -47,5 +49,5 @@ MMDET_V1 = Format(
     'mmdet before 2.0',
     (*two_stage(_HRFPN), _FCOS),
     signature=('bbox_head.fc_cls.*', 'bbox_head.{stage}.fc_cls.*', 'bbox_head.fcos_cls.*'),
-    changes=(BACKGROUND_LAST,),
+    changes=(BACKGROUND_LAST, SCALAR_SCALE_ON_READING),
 )

@@ -157,4 +157,6 @@ FOLD_BIAS = ValueChange('folded', fold_bias)
 ABS_GAMMA = ValueChange('made_absolute', abs_gamma)
 BACKGROUND_LAST = ValueChange('reordered', background_last, background_first)
 SCALAR_SCALE = ValueChange('reshaped', scalar_scale, vector_scale)
+SCALAR_SCALE_ON_READING = ValueChange('reshaped', scalar_scale)
+"""For mmdet 1, which has written FCOS's scales as (1,) and as ()."""
 TRANSPOSE_LINEAR = ValueChange('reshaped', transpose_linear)

@@ -1,0 +1,30 @@
+_base_ = './htc_hrnetv2p.py'
+
+# The conventions of mmdet 1, under which its weights score as published: boxes end one pixel further
+# (x2 = x1 + w - 1), and RoIAlign takes 2x2 samples a bin and shifts by no half pixel. mmdet keeps these as its legacy
+# classes; its RoIAlign still ends a box one pixel earlier.
+heads = _base_.model.roi_head.bbox_head
+model = dict(
+    rpn_head=dict(
+        anchor_generator=dict(type='LegacyAnchorGenerator', center_offset=0.5),
+        bbox_coder=dict(type='LegacyDeltaXYWHBBoxCoder'),
+    ),
+    roi_head=dict(
+        bbox_roi_extractor=dict(roi_layer=dict(sampling_ratio=2, aligned=False)),
+        bbox_head=[
+            dict(heads[i], bbox_coder=dict(heads[i]['bbox_coder'], type='LegacyDeltaXYWHBBoxCoder')) for i in range(3)
+        ],
+        mask_roi_extractor=dict(roi_layer=dict(sampling_ratio=2, aligned=False)),
+        semantic_roi_extractor=dict(roi_layer=dict(sampling_ratio=2, aligned=False)),
+    ),
+)
+
+# mmdet's config of HTC brings its training as well; mmengine wants all of a loop's parts or none.
+train_dataloader = None
+train_cfg = None
+optim_wrapper = None
+param_scheduler = None
+val_dataloader = None
+val_cfg = None
+val_evaluator = None
+custom_hooks = []

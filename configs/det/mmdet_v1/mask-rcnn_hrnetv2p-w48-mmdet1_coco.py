@@ -1,0 +1,7 @@
+_base_ = [
+    '../../_base_/models/mask-rcnn_hrnetv2p_mmdet1.py',
+    '../../_base_/hrnet_w48.py',
+    '../../_base_/datasets/coco_instance_test.py',
+    'mmdet::_base_/default_runtime.py',
+]
+model = dict(backbone=_base_.hrnet, neck=dict(in_channels=_base_.hrnet_channels))
