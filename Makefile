@@ -2,6 +2,7 @@
 # make test     the quick tests, in up to 4 processes; ARGS are pytest's, as in make test ARGS="-m slow"
 # make bench    compare the speed of inference with others' (benchmarks/inference)
 # make readme   write the README's tables of recipes from the metafiles
+# make catalog  write the catalog of weights from what the installed frameworks and timm publish
 # make locks    write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes the newest releases
 # Each target sets up what it needs; STACK=openmmlab picks the other stack, PYTHON=python3.11 another Python than the
 # newest, and OPS=compiled compiles mmcv's own operators.
@@ -12,7 +13,7 @@ ARGS ?=
 # Not abspath, which takes a name with a space for two.
 PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 
-.PHONY: setup demo test lint readme bench locks
+.PHONY: setup demo test lint readme bench locks catalog
 
 setup:
 	@requirements/setup.sh "$(STACK)" "$(VENV)"
@@ -37,3 +38,6 @@ locks: setup
 	for stack in onedl openmmlab; do uv pip compile --quiet --universal --python-version 3.10 --no-annotate \
 		--extra $$stack --extra bench --extra export --group pinned --group dev --custom-compile-command "make locks" \
 		$(ARGS) pyproject.toml -o requirements/$$stack.txt || exit 1; done
+
+catalog: setup
+	python -m tools.weights_catalog

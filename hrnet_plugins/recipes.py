@@ -32,13 +32,22 @@ def recipes() -> dict[str, Path]:
 
 
 def recipe_path(recipe: str) -> Path:
-    """The file of a recipe given by name, by name with ``.py``, or by path.
+    """The file of a recipe given by name, by name with ``.py``, or by path; or of a config that a framework brings.
+
+    Args:
+        recipe: Such as ``'fcos_hrnetv2p-w18_1x_coco'``, or ``'mmseg::hrnet/fcn_hr18_4xb4-80k_ade20k-512x512.py'``.
 
     Raises:
-        ValueError: If there is neither such a file nor such a recipe.
+        ValueError: If there is neither such a file nor such a recipe, or the framework is not installed.
     """
     if Path(recipe).is_file():
         return Path(recipe).resolve()
+    framework, sign, config = recipe.partition('::')
+    if sign and framework in _DISTRIBUTIONS:
+        path = framework_folder(framework) / 'configs' / config
+        if not path.is_file():
+            raise ValueError(f'`recipe` ({recipe}): the installed {framework} has no config {config}')
+        return path
     known = recipes()
     name = recipe.removesuffix('.py')
     if name in known:
@@ -156,11 +165,20 @@ def framework_tool(framework: str, tool: str) -> Path:
     Raises:
         ValueError: If the framework is not installed.
     """
+    return framework_folder(framework) / 'tools' / f'{tool}.py'
+
+
+def framework_folder(framework: str) -> Path:
+    """The folder in which a framework brings its configs and tools.
+
+    Raises:
+        ValueError: If the framework is not installed.
+    """
     spec = importlib.util.find_spec(framework)
     if spec is None or spec.origin is None:
         distribution_of(framework)
         raise ValueError(f'{framework} does not import')
-    return Path(spec.origin).parent / '.mim' / 'tools' / f'{tool}.py'
+    return Path(spec.origin).parent / '.mim'
 
 
 def run_framework_tool(tool: str) -> None:

@@ -1,25 +1,27 @@
-"""Every published weight that has a name: where it can be had, what it scored, under which licence.
+"""Every published weight that has a name: where it can be had, what it loads into, what it scored, under which licence.
 
-Scores are published ones, none measured by this project. Hash prefixes are those that OpenMMLab and OneDL put into
-their file names. Not listed: files that were only ever on OneDrive or Baidu, which have no address to fetch.
+The rows are data, in ``catalog.json``: ``make catalog`` writes them from the metafiles of the installed frameworks,
+timm's table of pretrained models, and what no such table has. Scores are published ones, none measured by this project.
+Hash prefixes are those that OpenMMLab and OneDL put into their file names. Not listed: files that were only ever on
+OneDrive or Baidu, which have no address to fetch.
 """
 
 from __future__ import annotations
 
+import difflib
+import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 SCHEME = 'hrnet://'
 """What a weight's name begins with where a path or an address could stand as well."""
 
-_CLS = 'https://github.com/HRNet/HRNet-Image-Classification'
-_SEG = 'https://github.com/HRNet/HRNet-Semantic-Segmentation'
-_MMDET = 'https://github.com/open-mmlab/mmdetection'
-_SEG_FILES = 'https://github.com/hsfzxjy/models.storage/releases/download/HRNet-OCR'
-_ONEDL = 'https://mmassets.onedl.ai'
-_OPENMMLAB = 'https://download.openmmlab.com'
+ROWS = Path(__file__).with_name('catalog.json')
+"""The file of the rows."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,13 @@ class Source:
         url: An ``https`` address, or ``hf://OWNER/REPOSITORY`` for ``model.safetensors`` on the Hugging Face hub.
         sha256: The first digits of the file's SHA-256 in hexadecimal; empty where none is known.
         format: The file's format, a key of ``FORMATS``; empty to recognise it from its keys.
+        size: The file's size in bytes; 0 where it is not known.
     """
 
     url: str
     sha256: str = ''
     format: str = ''
+    size: int = 0
 
     @property
     def file(self) -> str:
@@ -49,9 +53,17 @@ class Weight:
     Args:
         part: ``backbone`` loads into an ``HRNet`` alone, ``model`` into the whole model of its framework.
         sources: Where to fetch it, in the order to try.
-        score: The published score.
+        score: The published score, or that none is published.
         origin: Who trained and published it.
         licence: The SPDX name that its publisher gives.
+        task: What the model was trained for.
+        dataset: What it was trained on.
+        arch: The architecture of its backbone, a name of ``ARCHS``.
+        recipe: What the model is built from: a recipe of this library, or where none matches a config of the
+            framework's own, such as ``mmseg::hrnet/fcn_hr18_4xb4-80k_ade20k-512x512.py``, with the drop-in. Empty for a
+            backbone.
+        options: Changes to that config under which the score was published, by key.
+        note: What a user should know besides.
     """
 
     part: Literal['backbone', 'model']
@@ -59,107 +71,80 @@ class Weight:
     score: str
     origin: str
     licence: str = 'MIT'
+    task: str = ''
+    dataset: str = ''
+    arch: str = ''
+    recipe: str = ''
+    options: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ''
+
+    @property
+    def loads_into(self) -> str:
+        """What it loads into, in words."""
+        return self.recipe or f'HRNet({self.arch!r})'
 
 
-def _mirrored(path: str) -> tuple[Source, ...]:
-    """The same file at OneDL's mirror and on OpenMMLab's host; its name ends in the hash."""
-    digits = path.rsplit('-', 1)[1].removesuffix('.pth')
-    return tuple(Source(f'{host}/{path}', sha256=digits) for host in (_ONEDL, _OPENMMLAB))
+def weight_of(row: Mapping[str, Any]) -> Weight:
+    """A weight from its row."""
+    sources = tuple(Source(**source) for source in row['sources'])
+    return Weight(**{key: value for key, value in row.items() if key not in ('name', 'sources')}, sources=sources)
 
 
-def _mmpretrain(name: str) -> tuple[Source, ...]:
-    return _mirrored(f'mmclassification/v0/hrnet/hrnet-{name}.pth')
+def row_of(name: str, weight: Weight) -> dict[str, Any]:
+    """The row of a weight, without what is empty."""
+    row = {'name': name, **asdict(weight)}
+    row['sources'] = [{key: value for key, value in source.items() if value} for source in row['sources']]
+    return {key: value for key, value in row.items() if value}
 
 
-def _imagenet() -> dict[str, Weight]:
-    """Classifiers as ``cls_NAME`` and, under the plain name, their backbones."""
-    release = f'{_CLS}/releases/download/PretrainedWeights/HRNet_'
-    ssld = '3rdparty_8xb32-ssld_in1k_20220120'
-    ms = '3rdparty_8xb32_in1k_20220120'
-    rows: dict[str, tuple[float, tuple[Source, ...]]] = {
-        'w18_small_v1': (72.3, (Source('hf://timm/hrnet_w18_small.ms_in1k'),)),
-        'w18_small_v2': (75.1, (Source('hf://timm/hrnet_w18_small_v2.ms_in1k'),)),
-        'w18': (76.8, (Source('hf://timm/hrnet_w18.ms_in1k'), *_mmpretrain(f'w18_{ms}-0c10b180'))),
-        'w30': (78.2, (Source('hf://timm/hrnet_w30.ms_in1k'), *_mmpretrain(f'w30_{ms}-8aa3832f'))),
-        'w32': (78.5, (Source('hf://timm/hrnet_w32.ms_in1k'), *_mmpretrain(f'w32_{ms}-c394f1ab'))),
-        'w40': (78.9, (Source('hf://timm/hrnet_w40.ms_in1k'), *_mmpretrain(f'w40_{ms}-9a2dbfc5'))),
-        'w44': (78.9, (Source('hf://timm/hrnet_w44.ms_in1k'), *_mmpretrain(f'w44_{ms}-35d07f73'))),
-        'w48': (79.3, (Source('hf://timm/hrnet_w48.ms_in1k'), *_mmpretrain(f'w48_{ms}-e555ef50'))),
-        'w64': (79.5, (Source('hf://timm/hrnet_w64.ms_in1k'), *_mmpretrain(f'w64_{ms}-19126642'))),
-        'w18_cutmix': (77.9, (Source(f'{release}W18_C_cosinelr_cutmix_300epoch.pth.tar'),)),
-        'w48_cutmix': (81.1, (Source(f'{release}W48_C_cosinelr_cutmix_300epoch.pth.tar'),)),
-        'w18_ssld': (
-            81.2,
-            (
-                Source(f'{release}W18_C_ssld_pretrained.pth'),
-                Source('hf://timm/hrnet_w18_ssld.paddle_in1k'),
-                *_mmpretrain(f'w18_{ssld}-455f69ea'),
-            ),
-        ),
-        'w48_ssld': (
-            83.6,
-            (
-                Source(f'{release}W48_C_ssld_pretrained.pth'),
-                Source('hf://timm/hrnet_w48_ssld.paddle_in1k'),
-                *_mmpretrain(f'w48_{ssld}-d0459c38'),
-            ),
-        ),
-    }
-    classifiers = {
-        f'cls_{name}': Weight('model', sources, f'ImageNet top-1 {top1}', _CLS)
-        for name, (top1, sources) in rows.items()
-    }
-    backbones = {name: replace(classifiers[f'cls_{name}'], part='backbone') for name in rows}
-    for name, digits in (('w18', '00eb2006'), ('w32', 'dc9eeb4f'), ('w40', 'ed0b031c'), ('w48', 'd2186c55')):
-        third_party = _mirrored(f'pretrain/third_party/hrnetv2_{name}-{digits}.pth')
-        backbones[name] = replace(backbones[name], sources=backbones[name].sources + third_party)
-    return backbones | classifiers
+def read_rows(path: Path) -> dict[str, Weight]:
+    """The weights in a file of rows, by name."""
+    return {row['name']: weight_of(row) for row in json.loads(path.read_text(encoding='utf-8'))}
 
 
-def _segmentation() -> dict[str, Weight]:
-    rows = {
-        'seg_w48_cityscapes': ('hrnet_cs_8090_torch11', 'Cityscapes val mIoU 80.9'),
-        'ocr_w48_cityscapes': ('hrnet_ocr_cs_8162_torch11', 'Cityscapes val mIoU 81.6'),
-        'ocr_w48_cityscapes_trainval': ('hrnet_ocr_cs_trainval_8227_torch11', 'Cityscapes test mIoU 82.3'),
-        'seg_w48_lip': ('hrnet_lip_5583_torch04', 'LIP mIoU 55.83'),
-        'ocr_w48_lip': ('hrnet_ocr_lip_5648_torch04', 'LIP mIoU 56.48'),
-        'seg_w48_pascal59': ('hrnet_pascal_ctx_5410_torch11', 'PASCAL-Context (59 classes) mIoU 54.1'),
-        'ocr_w48_pascal59': ('hrnet_ocr_pascal_ctx_5618_torch11', 'PASCAL-Context (59 classes) mIoU 56.2'),
-        'seg_w48_cocostuff': ('hrnet_cocostuff_3617_torch04', 'COCO-Stuff mIoU 36.2'),
-        'ocr_w48_cocostuff': ('hrnet_ocr_cocostuff_3965_torch04', 'COCO-Stuff mIoU 39.7'),
-        'seg_w48_ade20k': ('hrnet_ade20k_4312_torch04', 'ADE20K mIoU 43.1'),
-        'ocr_w48_ade20k': ('hrnet_ocr_ade20k_4451_torch04', 'ADE20K mIoU 44.5'),
-    }
-    return {
-        name: Weight(
-            'model',
-            # Files of torch 0.4 were trained with InPlaceABN, whose scale is |gamma| + 1e-5.
-            (Source(f'{_SEG_FILES}/{file}.pth', format='official-seg-abn' if file.endswith('torch04') else ''),),
-            score,
-            _SEG,
-        )
-        for name, (file, score) in rows.items()
-    }
-
-
-def _detection() -> dict[str, Weight]:
-    rows = {
-        ('w18', '1x'): ('20200130-56651a6d', 36.9),
-        ('w18', '2x'): ('20200702_085731-a4ec0611', 38.9),
-        ('w32', '1x'): ('20200130-6e286425', 40.2),
-        ('w32', '2x'): ('20200529_015927-976a9c15', 41.4),
-        ('w40', '1x'): ('20200210-95c1f5ce', 41.2),
-        ('w40', '2x'): ('20200512_161033-0f236ef4', 42.1),
-    }
-    weights = {}
-    for (width, schedule), (suffix, score) in rows.items():
-        file = f'faster_rcnn_hrnetv2p_{width}_{schedule}_coco'
-        url = f'{_OPENMMLAB}/mmdetection/v2.0/hrnet/{file}/{file}_{suffix}.pth'
-        source = Source(url, sha256=suffix.rsplit('-', 1)[1])
-        name = f'faster-rcnn_hrnetv2p-{width}_{schedule}_coco'
-        weights[name] = Weight('model', (source,), f'COCO val2017 box AP {score}', _MMDET, 'Apache-2.0')
-    return weights
-
-
-CATALOG: Mapping[str, Weight] = MappingProxyType(_imagenet() | _segmentation() | _detection())
+CATALOG: Mapping[str, Weight] = MappingProxyType(read_rows(ROWS))
 """Weights by the name that follows ``hrnet://``."""
+
+
+def named(name: str, catalog: Mapping[str, Weight]) -> Weight:
+    """The weight of a name.
+
+    Args:
+        name: The name, without ``hrnet://``.
+        catalog: Where to look.
+
+    Raises:
+        ValueError: If the name is unknown; it tells the nearest.
+    """
+    if name not in catalog:
+        close = difflib.get_close_matches(name, catalog, n=3)
+        hint = f'did you mean {", ".join(close)}?' if close else 'see `hrnet-plugins weights`'
+        raise ValueError(f'`name` ({name}) is no known weight; {hint}')
+    return catalog[name]
+
+
+def find(words: tuple[str, ...] = (), *, task: str = '', dataset: str = '', width: str = '') -> dict[str, Weight]:
+    """The weights that fit all that is asked. Case, spaces and signs do not count: ``pascal-context`` finds all of it.
+
+    Args:
+        words: Each must be in the name, or in what the row says of task, dataset, recipe or origin.
+        task: A part of the task, such as ``'semantic'``.
+        dataset: A part of the dataset's name, such as ``'ade20k'``.
+        width: The architecture, such as ``'w48'``; ``'w18'`` is not ``'w18_small_v1'``.
+    """
+    wanted = tuple(map(_letters, words))
+
+    def fits(name: str, weight: Weight) -> bool:
+        texts = [_letters(text) for text in (name, weight.task, weight.dataset, weight.recipe, weight.origin)]
+        return (
+            all(any(word in text for text in texts) for word in wanted)
+            and _letters(task) in _letters(weight.task)
+            and _letters(dataset) in _letters(weight.dataset)
+            and width in ('', weight.arch)
+        )
+
+    return {name: weight for name, weight in CATALOG.items() if fits(name, weight)}
+
+
+def _letters(text: str) -> str:
+    return re.sub('[^a-z0-9]', '', text.lower())
