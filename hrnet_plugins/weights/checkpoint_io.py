@@ -110,7 +110,13 @@ def load_content(path: str | os.PathLike[str], *, map_location: Any = 'cpu') -> 
     )
 
 
-def save(state: Mapping[str, Tensor], path: str | os.PathLike[str], *, meta: Mapping[str, Any] | None = None) -> None:
+def save(
+    state: Mapping[str, Tensor],
+    path: str | os.PathLike[str],
+    *,
+    meta: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write a state dict completely or not at all: to a temporary file beside ``path``, which is then renamed.
 
     Args:
@@ -118,6 +124,8 @@ def save(state: Mapping[str, Tensor], path: str | os.PathLike[str], *, meta: Map
         path: The file. Its suffix chooses how it is written: ``.safetensors`` or ``.pth``.
         meta: What to store beside it, as mmengine does: ``dict(dataset_meta=...)`` or an empty dictionary. ``None``
             writes the state dict alone, as files of other formats are.
+        metadata: Texts to keep in a ``.safetensors`` file, which ``read_metadata`` reads. The other kind has no place
+            for them.
 
     Raises:
         ValueError: If it has neither suffix.
@@ -137,14 +145,32 @@ def save(state: Mapping[str, Tensor], path: str | os.PathLike[str], *, meta: Map
         if path.suffix == '.pth':
             torch.save(copies if meta is None else dict(state_dict=copies, meta=dict(meta)), temporary)
         else:
-            texts = None if meta is None else {_META: json.dumps(meta)}
-            _safetensors().save_file(copies, temporary, metadata=texts)
+            texts = {**(metadata or {}), **({} if meta is None else {_META: json.dumps(meta)})}
+            _safetensors().save_file(copies, temporary, metadata=texts or None)
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # as for any new file; a temporary one is readable by its owner only
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The texts that a ``.safetensors`` file holds beside its tensors.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: If it is damaged, or of another kind.
+    """
+    path = Path(path)
+    library = _safetensors()
+    try:
+        with library.safe_open(path, 'pt') as file:
+            return dict(file.metadata() or {})
+    except Exception as error:  # as the reading library raises it
+        raise _damaged(path, error) from None
 
 
 def _load_torch(path: Path, unsafe_globals: Callable[[Path], list[str]], map_location: Any) -> Any:

@@ -21,6 +21,10 @@ from hrnet_plugins.weights.formats.spec import Effect, Format
 from hrnet_plugins.weights.recognition import notes_on, recognised, without_prefix
 from hrnet_plugins.weights.report import Report
 
+VERSION = 2
+"""Version of the conversion: to be raised whenever some file converts to other names or values than before, so that
+what the cache has of earlier versions is not used."""
+
 
 def convert(state: State, source: str | None = None, target: str = OPENMMLAB.name) -> tuple[State, Report]:
     """Convert a state dict to another format's names and values. The function that the model computes stays the same.

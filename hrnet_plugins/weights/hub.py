@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import logging
 import os
@@ -13,16 +12,16 @@ from typing import Any
 from filelock import FileLock
 
 from hrnet_plugins.state_dicts import State
-from hrnet_plugins.weights.catalog import CATALOG, SCHEME, Source, Weight
-from hrnet_plugins.weights.checkpoint_io import load_state_dict, load_with_meta, save
+from hrnet_plugins.weights import cache
+from hrnet_plugins.weights.catalog import CATALOG, SCHEME, Source, Weight, named
+from hrnet_plugins.weights.checkpoint_io import load_state_dict, load_with_meta
 from hrnet_plugins.weights.conversion import convert
 from hrnet_plugins.weights.dataset_meta import meta_of_weight
 from hrnet_plugins.weights.download import DownloadError, download
 
 FOLDER_VARIABLE = 'HRNET_PLUGINS_WEIGHTS'
 """Environment variable that names the user's folder of weights."""
-CACHE_VARIABLE = 'HRNET_PLUGINS_CACHE'
-"""Environment variable that names the cache."""
+CACHE_VARIABLE = cache.VARIABLE
 _SUFFIXES = ('.safetensors', '.pth', '.pth.tar', '.pdparams')
 _BACKBONE = 'backbone.'
 
@@ -35,8 +34,9 @@ def load(name: str) -> State:
     It is looked for in this order:
 
     1. In the folder that ``HRNET_PLUGINS_WEIGHTS`` names: as ``NAME.pth`` (or another known suffix), or under the
-       file name that a source of the catalog uses.
-    2. In the cache: ``HRNET_PLUGINS_CACHE``, or ``~/.cache/hrnet_plugins``.
+       file name that a source of the catalog uses, whose hash it must then have.
+    2. In the cache: ``HRNET_PLUGINS_CACHE``, or ``~/.cache/hrnet_plugins``. A file there that is damaged, or that an
+       earlier version of the conversion made, is fetched again.
     3. At each source of the catalog. What is downloaded is converted and written to the cache, by one process at a
        time. If the cache cannot be written to, a warning says so and only this process has the weight.
 
@@ -48,31 +48,27 @@ def load(name: str) -> State:
         FileNotFoundError: If no source has it. The message gives the reason for each.
     """
     name = name.removeprefix(SCHEME)
-    if name not in CATALOG:
-        close = difflib.get_close_matches(name, CATALOG, n=3)
-        hint = f'did you mean {", ".join(close)}?' if close else 'see `hrnet-plugins weights`'
-        raise ValueError(f'`name` ({name}) is no known weight; {hint}')
-    weight = CATALOG[name]
+    weight = named(name, CATALOG)
     own = _in_folder(name, weight)
     if own is not None:
         path, source = own
         return _converted(path, weight, source)
     try:
-        cached = cache_folder() / f'{name}.safetensors'
-        state = _cached(cached)
+        cached = cache.folder() / f'{name}.safetensors'
+        state = cache.read(cached, weight)
         if state is not None:
             return state
         cached.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(cached.with_suffix('.lock')).acquire()
     except (OSError, NotImplementedError) as error:  # filelock raises the latter where a file system has no locks
         log.warning('%s cannot be kept in the cache: %s', name, error)
-        return _fetch(name, weight, None)
+        return _fetch(name, weight, None)[0]
     with lock:
-        state = _cached(cached)  # by the process that held the lock before
+        state = cache.read(cached, weight, quiet=True)  # by the process that held the lock before
         if state is None:
-            state = _fetch(name, weight, cached.parent)
+            state, source = _fetch(name, weight, cached.parent)
             try:
-                save(state, cached)
+                cache.write(state, cached, name=name, weight=weight, source=source)
             except Exception as error:  # an error of the disk, as the writing library raises it
                 log.warning('%s cannot be kept in the cache: %s', name, error)
     return state
@@ -108,13 +104,20 @@ def read_with_meta(checkpoint: str) -> tuple[State, dict[str, Any]]:
 def _file_of(url: str) -> Path:
     """The file of an address, in the cache."""
     digits = hashlib.sha256(url.encode()).hexdigest()[:16]
-    folder = cache_folder() / 'files' / digits
+    folder = cache.folder() / 'files' / digits
     target = folder / os.path.basename(url)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix('.lock')):
             found = next((path for path in folder.rglob('*') if path.is_file() and path.suffix in _SUFFIXES), None)
-            return found or download(url, target)
+            if found is not None:
+                if cache.is_sealed(found):
+                    return found
+                found.unlink()  # or huggingface_hub would take it for its own
+            path = download(url, target)
+            if path.is_relative_to(folder):
+                cache.seal(path)
+            return path
     except DownloadError as error:
         raise FileNotFoundError(f'{url} could not be had: {error}') from None
 
@@ -146,34 +149,12 @@ def load_from_hrnet(filename: str, map_location: Any = None) -> dict[str, Any]:
     return dict(state_dict=tensors, meta=meta_of_weight(filename.removeprefix(SCHEME)))
 
 
-def cache_folder() -> Path:
-    """The folder in which converted weights are kept. It may not exist yet.
+def _in_folder(name: str, weight: Weight) -> tuple[Path, Source | None] | None:
+    """The weight's file in the user's folder, and the source whose file name it has, if it has one's.
 
     Raises:
-        OSError: If no environment variable names a folder and the user has no home, as in some containers.
+        ValueError: If there is no such folder, or the file is named after a source and has not its hash.
     """
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named)
-    try:
-        base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    except RuntimeError:
-        raise OSError(f'the user has no home: set {CACHE_VARIABLE} to a folder') from None
-    return Path(base) / 'hrnet_plugins'
-
-
-def _cached(path: Path) -> State | None:
-    if not path.exists():
-        return None
-    try:
-        return load_state_dict(path)
-    except ValueError as error:
-        log.warning('%s; fetching it again', error)
-        return None
-
-
-def _in_folder(name: str, weight: Weight) -> tuple[Path, Source | None] | None:
-    """The weight's file in the user's folder, and the source whose file name it has, if it has one's."""
     named = os.environ.get(FOLDER_VARIABLE)
     if not named:
         return None
@@ -182,11 +163,22 @@ def _in_folder(name: str, weight: Weight) -> tuple[Path, Source | None] | None:
         raise ValueError(f'{FOLDER_VARIABLE} ({named}) is not a folder')
     candidates: list[tuple[Path, Source | None]] = [(folder / f'{name}{suffix}', None) for suffix in _SUFFIXES]
     candidates += [(folder / source.file, source) for source in weight.sources]
-    return next((pair for pair in candidates if pair[0].is_file()), None)
+    found = next((pair for pair in candidates if pair[0].is_file()), None)
+    if found is None:
+        return None
+    path, source = found
+    if source is not None and source.sha256:
+        digest = cache.file_checksum(path)
+        if not digest.startswith(source.sha256):
+            raise ValueError(
+                f'{path} is not the file of {source.url}: its SHA-256 begins {digest[: len(source.sha256)]}, not '
+                f'{source.sha256}. Copy it again; or if it is another file of yours, name it {name}.pth'
+            )
+    return found
 
 
-def _fetch(name: str, weight: Weight, folder: Path | None) -> State:
-    """The state dict from the first source that has it.
+def _fetch(name: str, weight: Weight, folder: Path | None) -> tuple[State, Source]:
+    """The state dict from the first source that has it, and that source.
 
     The download goes to a temporary folder inside ``folder``, or where temporary files go if that is ``None``.
     """
@@ -195,15 +187,16 @@ def _fetch(name: str, weight: Weight, folder: Path | None) -> State:
         with tempfile.TemporaryDirectory(dir=folder, prefix=f'{name}.') as place:
             try:
                 path = download(source.url, Path(place) / os.path.basename(source.file), sha256=source.sha256)
-                return _converted(path, weight, source)
+                return _converted(path, weight, source), source
             except (DownloadError, ValueError) as error:
                 log.warning('%s: %s', source.url, error)
                 failures.append(f'  {source.url}: {error}')
     tried = '\n'.join(failures)
     raise FileNotFoundError(
         f'{SCHEME}{name} could not be had from any of its sources:\n{tried}\n'
-        f'Put a copy you have into a folder, as {name}.pth, and set {FOLDER_VARIABLE} to that folder; '
-        f'or give the path of the file as the checkpoint. It is published by {weight.origin}'
+        f'Put a copy you have into a folder, as {name}.pth, and set {FOLDER_VARIABLE} to that folder '
+        f'(`hrnet-plugins weights {name} --manual` says how); or give the path of the file as the checkpoint. '
+        f'It is published by {weight.origin}'
     )
 
 

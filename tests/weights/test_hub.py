@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 
 from hrnet_plugins.models import HRNet
-from hrnet_plugins.weights import catalog, hub
+from hrnet_plugins.weights import cache, catalog, hub
 from tests.helpers.networks import TINY
 
 
@@ -86,6 +86,24 @@ def test_the_users_folder_comes_first(named, server, payload, monkeypatch, tmp_p
         hub.load('tiny')
 
 
+def test_a_file_under_a_published_name_must_have_the_published_hash(named, server, payload, monkeypatch, tmp_path):
+    named('good')
+    folder = tmp_path / 'mine'
+    folder.mkdir()
+    monkeypatch.setenv(hub.FOLDER_VARIABLE, str(folder))
+    weight = hub.CATALOG['tiny']
+    theirs = catalog.Source(weight.sources[0].url.replace('tiny', 'theirs'), weight.sources[0].sha256)
+    monkeypatch.setattr(hub, 'CATALOG', {'tiny': catalog.Weight('backbone', (theirs,), 'none', 'nobody')})
+    (folder / 'theirs.pth').write_bytes(payload)
+    HRNet(TINY).load_state_dict(hub.load('tiny'))
+    (folder / 'theirs.pth').write_bytes(payload + b'0')
+    with pytest.raises(ValueError, match=r'is not the file of .*its SHA-256 begins .*name it tiny\.pth'):
+        hub.load('tiny')
+    (folder / 'theirs.pth').rename(folder / 'tiny.pth')
+    HRNet(TINY).load_state_dict(hub.load('tiny'))
+    assert server.asked == []
+
+
 def test_a_damaged_cache_is_fetched_again(named, server, tmp_path):
     named('good')
     hub.load('tiny')
@@ -125,7 +143,7 @@ def test_a_cache_that_takes_nothing_serves_the_process_only(named, server, case,
     elif case == 'lock':
         (tmp_path / 'cache' / 'tiny.lock').mkdir(parents=True)
     else:
-        monkeypatch.setattr(hub, 'FileLock' if case == 'no locks' else 'save', fail)
+        monkeypatch.setattr(*((hub, 'FileLock') if case == 'no locks' else (cache, 'save')), fail)
     for _ in range(2):
         HRNet(TINY).load_state_dict(hub.load('tiny'))
     assert server.asked == ['/good/tiny.pth'] * 2
