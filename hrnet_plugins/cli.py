@@ -6,10 +6,11 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -19,10 +20,12 @@ from hrnet_plugins import __version__
 from hrnet_plugins import weights as library
 from hrnet_plugins.metafiles import published
 from hrnet_plugins.recipes import distribution_of, framework_of, meta_of_recipe, model_of, recipe_path
-from hrnet_plugins.weights.catalog import CATALOG
+from hrnet_plugins.weights.catalog import CATALOG, SCHEME, Weight, find, named
 from hrnet_plugins.weights.dataset_meta import meta_of_file
+from hrnet_plugins.weights.describe import manual, row_text
 
 _PASS_ON = dict(ignore_unknown_options=True, allow_interspersed_args=False, help_option_names=['--help'])
+_CHECKPOINTS = ('.pth', '.pth.tar', '.pdparams', '.safetensors')
 _LAUNCHER = re.compile('--launcher(=|$)|-l')
 
 
@@ -47,7 +50,7 @@ def list_recipes(words: tuple[str, ...]) -> None:
 @click.argument('recipe')
 def path(recipe: str) -> None:
     """Print the path of RECIPE, for use in a config's _base_ or by other tools."""
-    click.echo(_path(recipe))
+    click.echo(str(_path(recipe)))
 
 
 @main.command()
@@ -111,34 +114,109 @@ def train(recipe: str, options: tuple[str, ...]) -> None:
     the line that shows step, loss, speed and time left between the lines of the log.
     """
     options = _with_progress(options)
-    _mim('train', recipe, _without_gpus(options) if any(map(_LAUNCHER.match, options)) else options)
+    _mim('train', _path(recipe), _without_gpus(options) if any(map(_LAUNCHER.match, options)) else options)
 
 
 @main.command(context_settings=_PASS_ON)
 @click.argument('recipe')
-@click.argument('checkpoint')
+@click.argument('checkpoint', required=False)
 @click.argument('options', nargs=-1, type=click.UNPROCESSED)
-def test(recipe: str, checkpoint: str, options: tuple[str, ...]) -> None:
+def test(recipe: str, checkpoint: str | None, options: tuple[str, ...]) -> None:
     """Test CHECKPOINT with RECIPE; OPTIONS are those of mim test and of the framework's test tool.
 
+    Instead of both, the name of a published weight, as `hrnet-plugins weights` lists them: it knows its recipe.
     --no-progress leaves out the line that shows step, speed and time left between the lines of the log.
     """
-    if checkpoint in ('-h', '--help'):
-        _mim('test', recipe, (checkpoint,))
-    if checkpoint.startswith('-'):
-        raise click.UsageError(f'CHECKPOINT comes right after RECIPE, before the options; {checkpoint} stands there')
-    _mim('test', recipe, ('--checkpoint', checkpoint, *_with_progress(options)))
+    name = recipe.removeprefix(SCHEME)
+    if checkpoint is not None and checkpoint.startswith('-'):
+        options = (checkpoint, *options)
+        checkpoint = None
+    misplaced = any(option.endswith(_CHECKPOINTS) for option in options)
+    if checkpoint is None and name in CATALOG and not misplaced:
+        _test_weight(name, options)
+    if checkpoint is None and options[:1] not in (('-h',), ('--help',)):
+        found = f'{options[0]} stands there' if options else 'nothing stands there'
+        raise click.UsageError(
+            f'CHECKPOINT comes right after RECIPE, before the options; {found}. Only a name of `hrnet-plugins weights` '
+            'needs none'
+        )
+    _mim(
+        'test',
+        _path(recipe),
+        options if checkpoint is None else ('--checkpoint', checkpoint, *_with_progress(options)),
+    )
+
+
+def _test_weight(name: str, options: tuple[str, ...]) -> NoReturn:
+    """Run the framework's test tool on a named weight; only asked for help, it asks for no weight."""
+    from hrnet_plugins.weights.config import config_file  # noqa: PLC0415, mmengine is slow to import
+
+    with tempfile.TemporaryDirectory(prefix='hrnet-plugins-') as folder:
+        try:
+            config = config_file(name, CATALOG[name], Path(folder))
+        except ValueError as error:
+            raise click.ClickException(str(error)) from None
+        asked = options[:1] in (('-h',), ('--help',))
+        _mim('test', config, options if asked else ('--checkpoint', f'{SCHEME}{name}', *_with_progress(options)))
 
 
 @main.command()
 @click.argument('words', nargs=-1)
-def weights(words: tuple[str, ...]) -> None:
-    """List the named weights, hrnet://NAME in a config, whose names contain all WORDS."""
-    table = _table('name', 'loads into', 'published score', 'licence', 'source')
-    for name, weight in CATALOG.items():
-        if all(word in name for word in words):
-            table.add_row(name, weight.part, weight.score, weight.licence, weight.origin)
+@click.option('--task', default='', help='A part of the task: classification, detection, instance, semantic.')
+@click.option('--dataset', default='', help="A part of the dataset's name, such as cityscapes.")
+@click.option('--width', default='', help='The backbone, such as w48 or w18_small_v1.')
+@click.option('--probe', is_flag=True, help='Ask every address of these weights for its header, and say which answer.')
+@click.option('--manual', 'by_hand', is_flag=True, help='Say how to bring the file of one weight here by hand.')
+def weights(words: tuple[str, ...], task: str, dataset: str, width: str, probe: bool, by_hand: bool) -> None:
+    """List the named weights, hrnet://NAME in a config, that have all WORDS in their names, tasks or origins.
+
+    One whole name prints its row in full, with its addresses and the command that tests it.
+    """
+    one = words[0].removeprefix(SCHEME) if len(words) == 1 and not (task or dataset or width) else ''
+    if by_hand:
+        from hrnet_plugins.weights.hub import FOLDER_VARIABLE  # noqa: PLC0415, it imports torch
+
+        if not one:
+            raise click.UsageError('--manual is for one weight: give its name')
+        try:
+            click.echo(manual(one, named(one, CATALOG), folder_variable=FOLDER_VARIABLE))
+        except ValueError as error:
+            raise click.ClickException(str(error)) from None
+        return
+    found = {one: CATALOG[one]} if one in CATALOG else find(words, task=task, dataset=dataset, width=width)
+    if not found:
+        raise click.ClickException('no weight fits; `hrnet-plugins weights` lists all of them')
+    if probe:
+        _probe(found)
+    elif one in found:
+        click.echo(row_text(one, found[one]))
+        others = len(find(words)) - 1
+        if others:
+            click.echo(
+                f'\n{others} other weights have {one} in their rows: hrnet-plugins weights --width {found[one].arch}'
+            )
+    else:
+        table = _table('name', 'loads into', 'published score', 'licence', 'source')
+        for name, weight in found.items():
+            table.add_row(name, weight.loads_into, weight.score, weight.licence, weight.origin)
+        _show(table)
+
+
+def _probe(found: Mapping[str, Weight]) -> None:
+    """Print what each address of these weights answers; the status is 1 if some weight has none that is alive."""
+    from hrnet_plugins.weights.probe import probe  # noqa: PLC0415, the network is seldom asked
+
+    answers = probe(source for weight in found.values() for source in weight.sources)
+    table = _table('name', 'address', 'answer', 'bytes')
+    for name, weight in found.items():
+        for answer in (answers[source.url] for source in weight.sources):
+            table.add_row(name, answer.url, answer.reason or 'alive', f'{answer.size:,}' if answer.size else '')
     _show(table)
+    alive = sum(answer.alive for answer in answers.values())
+    click.echo(f'{alive} of {len(answers)} addresses are alive')
+    dead = [name for name, weight in found.items() if not any(answers[s.url].alive for s in weight.sources)]
+    if dead:
+        raise click.ClickException(f'no address of these weights is alive: {", ".join(dead)}')
 
 
 @main.command()
@@ -266,15 +344,14 @@ def _show(table: Table) -> None:
     (console if console.is_terminal else Console(width=500)).print(table)
 
 
-def _path(recipe: str) -> str:
+def _path(recipe: str) -> Path:
     try:
-        return str(recipe_path(recipe))
+        return recipe_path(recipe)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
 
 
-def _mim(command: str, recipe: str, options: tuple[str, ...]) -> None:
-    config = recipe_path(_path(recipe))
+def _mim(command: str, config: Path, options: tuple[str, ...]) -> NoReturn:
     try:
         package = distribution_of(framework_of(config))
     except ValueError as error:

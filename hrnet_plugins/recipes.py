@@ -43,7 +43,7 @@ def recipe_path(recipe: str) -> Path:
     if Path(recipe).is_file():
         return Path(recipe).resolve()
     framework, sign, config = recipe.partition('::')
-    if sign and framework in _DISTRIBUTIONS:
+    if sign and framework in FRAMEWORKS:
         path = framework_folder(framework) / 'configs' / config
         if not path.is_file():
             raise ValueError(f'`recipe` ({recipe}): the installed {framework} has no config {config}')

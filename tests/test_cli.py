@@ -4,6 +4,7 @@ import argparse
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from mmengine.config import Config, DictAction
 from hrnet_plugins import cli
 from hrnet_plugins.models import HRNet
 from hrnet_plugins.recipes import distribution_of, framework_of, model_of, recipe_path, recipes
+from hrnet_plugins.weights import config as weight_config
 from hrnet_plugins.weights import load_state_dict
 from tests.helpers.networks import TINY, fill
 from tests.helpers.paths import ROOT
@@ -56,6 +58,89 @@ def test_weights_are_listed_with_score_licence_and_source():
     assert 'MIT' in shown
     assert 'github.com/HRNet' in shown
     assert 'ocr_' not in shown
+
+
+@pytest.mark.parametrize(
+    ('asked', 'name', 'count'),
+    [
+        (['ocr', '--dataset', 'PASCAL-Context'], 'ocr_w48_pascal59', 1),
+        (['--task', 'instance', '--width', 'w40'], 'htc_hrnetv2p-w40_20e_coco', 4),
+        (['mmdet1'], 'fcos_hrnetv2p-w48-mmdet1-ms_2x_coco', 29),
+        (['mmsegmentation', '--width', 'w18_small_v2', '--dataset', 'vaihingen'], 'fcn_hr18s_4xb4-80k_vaihingen', 1),
+        (['timm', 'gluon'], 'cls_w18_small_v1_gluon', 4),
+    ],
+    ids=str,
+)
+def test_weights_are_found_by_words_task_dataset_and_width(asked, name, count):
+    lines = run('weights', *asked).output.splitlines()
+    assert len(lines) == 1 + count
+    assert any(name in line for line in lines)
+
+
+def test_one_weight_is_shown_in_full():
+    shown = run('weights', 'ocr_w48_ade20k').output
+    for part in (
+        'hrnet://ocr_w48_ade20k',
+        'ocr_hrnetv2-w48_120e_ade20k-520x520',
+        'Semantic Segmentation on ADE20K',
+        'ADE20K mIoU 44.5',
+        'hrnet-plugins test ocr_w48_ade20k',
+        "hp.create_model('ocr_w48_ade20k')",
+        'hrnet_ocr_ade20k_4451_torch04.pth',
+        'format official-seg-abn',
+    ):
+        assert part in shown
+    assert 'hrnet-plugins test cls_w18' in run('weights', 'hrnet://w18').output
+    assert '--width w18' in run('weights', 'w18').output, 'it is a word in other names as well'
+    gluon = run('weights', 'cls_w18_small_v1_gluon').output
+    assert 'test_dataloader.dataset.pipeline.1.interpolation=bicubic' in gluon
+    assert run('weights', 'nothing').exit_code == 1
+
+
+def test_bringing_a_file_by_hand_is_told():
+    shown = run('weights', 'cls_w18', '--manual').output
+    for part in (
+        'https://huggingface.co/timm/hrnet_w18.ms_in1k/resolve/main/model.safetensors',
+        'FOLDER/hrnet-w18_3rdparty_8xb32_in1k_20220120-0c10b180.pth',
+        'FOLDER/cls_w18.pth',
+        'export HRNET_PLUGINS_WEIGHTS=FOLDER',
+        'begin with 0c10b180',
+    ):
+        assert part in shown
+    assert 'No hash of it is published' in run('weights', '--manual', 'w18_cutmix').output
+    assert 'did you mean' in run('weights', '--manual', 'w18_cutmx').output
+    assert run('weights', '--manual').exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ('name', 'framework', 'config'),
+    [
+        (NAME, 'mmdet', NAME),
+        ('hrnet://fcos_hrnetv2p-w48-mmdet1-ms_2x_coco', 'mmdet', 'fcos_hrnetv2p-w48-mmdet1_coco'),
+        ('fcn_hr18s_4xb4-80k_ade20k-512x512', 'mmseg', 'fcn_hr18s_4xb4-80k_ade20k-512x512'),
+        ('cls_w18_ms_aug', 'mmpretrain', 'cls_w18_ms_aug'),
+    ],
+)
+def test_a_weight_knows_its_recipe(name, framework, config, monkeypatch):
+    def record(argv, check):
+        cfg = Config.fromfile(argv[5], import_custom_modules=False)
+        seen.append((argv[3:5], Path(argv[5]).stem, argv[6:], cfg))
+        return subprocess.CompletedProcess(argv, 0)
+
+    seen = []
+    monkeypatch.setattr(weight_config, 'DROPIN', 'hrnet_plugins')  # the real one would stay for other tests
+    monkeypatch.setattr(cli.subprocess, 'run', record)
+    result = run('test', name, '--work-dir', 'x')
+    assert result.exit_code == 0, result.output
+    ((command, stem, rest, cfg),) = seen
+    assert command == ['test', distribution_of(framework)]
+    assert stem == config
+    assert rest == ['--checkpoint', f'hrnet://{name.removeprefix("hrnet://")}', '--work-dir', 'x']
+    assert ('custom_imports' in cfg) == (framework == 'mmseg')
+    if config == 'cls_w18_ms_aug':
+        resize = cfg.test_dataloader.dataset.pipeline[1]
+        assert (resize.type, resize.scale) == ('ResizeEdge', 235)
+    assert 'cls_w18' in run('test', 'w18').output, 'a backbone has no test'
 
 
 def test_listing_needs_no_torch():
@@ -194,8 +279,14 @@ def test_progress_leaves_a_configs_hooks_as_they_are():
 def test_options_before_the_checkpoint_are_refused():
     result = run('test', NAME, '--work-dir', 'x', 'a.pth')
     assert result.exit_code == 2
-    assert 'Usage: main test [OPTIONS] RECIPE CHECKPOINT' in result.output
+    assert 'Usage: main test [OPTIONS] RECIPE [CHECKPOINT]' in result.output
     assert 'CHECKPOINT comes right after RECIPE, before the options; --work-dir stands there' in result.output
+
+
+def test_a_recipe_without_weights_of_its_name_needs_a_checkpoint():
+    result = run('test', 'htc_hrnetv2p-w40_28e_coco')
+    assert result.exit_code == 2
+    assert 'nothing stands there. Only a name of `hrnet-plugins weights` needs none' in result.output
 
 
 def test_neither_stack_installed_is_said(monkeypatch):

@@ -118,8 +118,11 @@ def checksum(state: State, facts: Mapping[str, str]) -> str:
 
 def file_checksum(path: Path) -> str:
     """The SHA-256 of a file."""
+    digest = hashlib.sha256()
     with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def seal(path: Path) -> None:

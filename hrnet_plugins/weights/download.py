@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 TIMEOUT = 10.0
 """Seconds to wait for a connection or for the next bytes."""
 _CHUNK = 1 << 20
+_NO_HEAD = (403, 405, 501)
+"""What hosts answer that give files and do not answer questions about them, such as those of signed addresses."""
 
 
 class DownloadError(OSError):
@@ -52,6 +55,51 @@ def download(url: str, target: Path, *, sha256: str = '', timeout: float = TIMEO
     finally:
         part.unlink(missing_ok=True)
     return target
+
+
+def size_of(url: str, *, timeout: float = TIMEOUT) -> int:
+    """The size that a host says a file has: it is asked for the file's header only.
+
+    A host that does not answer such a question is asked for the file's first byte.
+
+    Args:
+        url: As for ``download``.
+        timeout: Seconds to wait for an answer.
+
+    Returns:
+        Bytes; 0 if the host has the file and does not say.
+
+    Raises:
+        DownloadError: If it has not, or does not answer; it says what is wrong.
+    """
+    if url.startswith('hf://'):
+        import huggingface_hub as hub  # noqa: PLC0415, slow to import and seldom needed
+
+        url = hub.hf_hub_url(url.removeprefix('hf://'), 'model.safetensors')
+    opener = urllib.request.build_opener(_SameQuestion)
+    with _connection_errors(timeout):
+        try:
+            with opener.open(_request(url, 'HEAD'), timeout=timeout) as response:
+                return int(response.headers.get('Content-Length') or 0)
+        except urllib.request.HTTPError as error:
+            if error.code not in _NO_HEAD:
+                raise
+        request = _request(url)
+        request.add_header('Range', 'bytes=0-0')
+        with opener.open(request, timeout=timeout) as response:
+            total = response.headers.get('Content-Range', '').rpartition('/')[2]
+            return int(total) if total.isdigit() else int(response.headers.get('Content-Length') or 0)
+
+
+class _SameQuestion(urllib.request.HTTPRedirectHandler):
+    """Asks the next host what the first was asked; by default urllib would ask it for the whole file."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        """See ``urllib.request.HTTPRedirectHandler``."""
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if request is not None:
+            request.method = req.get_method()
+        return request
 
 
 def _stream(url: str, file: object, timeout: float) -> str:

@@ -70,19 +70,20 @@ class _Server(http.server.ThreadingHTTPServer):
 @contextmanager
 def mirror(body: bytes) -> Iterator[_Server]:
     """A server whose paths name its faults; its ``asked`` lists what was asked of it."""
-    with _running(_Mirror, body) as server:
+    with running(_Mirror, body) as server:
         yield server
 
 
 @contextmanager
 def hub(body: bytes) -> Iterator[_Server]:
     """A server that answers as the Hugging Face hub does."""
-    with _running(_Hub, body) as server:
+    with running(_Hub, body) as server:
         yield server
 
 
 @contextmanager
-def _running(handler: type[http.server.BaseHTTPRequestHandler], body: bytes) -> Iterator[_Server]:
+def running(handler: type[http.server.BaseHTTPRequestHandler], body: bytes = b'') -> Iterator[_Server]:
+    """A server with a handler of one's own; ``body`` and the list ``asked`` are there for the handler."""
     server = _Server(('127.0.0.1', 0), handler)
     server.body, server.asked, server.released = body, [], threading.Event()
     thread = threading.Thread(target=server.serve_forever)
