@@ -1,19 +1,9 @@
-_base_ = './cascade-mask-rcnn_hrnetv2p.py'
+_base_ = ['./cascade-mask-rcnn_hrnetv2p.py', './mmdet1.py']
 
-# The conventions of mmdet 1, under which its weights score as published: boxes end one pixel further
-# (x2 = x1 + w - 1), and RoIAlign takes 2x2 samples a bin and shifts by no half pixel. mmdet keeps these as its legacy
-# classes; its RoIAlign still ends a box one pixel earlier.
 heads = _base_.model.roi_head.bbox_head
-model = dict(
-    rpn_head=dict(
-        anchor_generator=dict(type='LegacyAnchorGenerator', center_offset=0.5),
-        bbox_coder=dict(type='LegacyDeltaXYWHBBoxCoder'),
-    ),
-    roi_head=dict(
-        bbox_roi_extractor=dict(roi_layer=dict(sampling_ratio=2, aligned=False)),
-        bbox_head=[
-            dict(heads[i], bbox_coder=dict(heads[i]['bbox_coder'], type='LegacyDeltaXYWHBBoxCoder')) for i in range(3)
-        ],
-        mask_roi_extractor=dict(roi_layer=dict(sampling_ratio=2, aligned=False)),
-    ),
-)
+model = _base_.pop('mmdet1')
+# Lists are replaced, not merged: all three heads are stated, each with the conventions' coder.
+model.roi_head.bbox_head = [
+    dict(head, bbox_coder=dict(head.bbox_coder, **model.roi_head.bbox_head.bbox_coder)) for head in heads
+]
+model.roi_head.mask_roi_extractor = model.roi_head.bbox_roi_extractor
