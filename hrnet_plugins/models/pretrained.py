@@ -98,9 +98,14 @@ def load_backbone(module: nn.Module, state: State, *, name: str, prefix: str | N
     found = {key: value for key, value in found.items() if key in own}
     missing = [key for key in own if key not in found and not is_counter(key)]
     needed = sum(not is_counter(key) for key in own)
+    if ANCHOR in found:
+        try:
+            check_against({**{key: own[key] for key in missing}, **found}, module)
+        except ValueError as error:
+            raise ValueError(f'`init_cfg` names {name}, which is for another architecture: {error}') from None
     if len(missing) > (1 - ENOUGH) * needed:
         reason = (
-            'it is for another architecture'
+            'the others are missing in it'
             if ANCHOR in found
             else "it holds no HRNet under OpenMMLab's names. `hrnet-plugins convert` turns published files into such"
         )
@@ -108,10 +113,6 @@ def load_backbone(module: nn.Module, state: State, *, name: str, prefix: str | N
             f'`init_cfg` names {name}, which has {needed - len(missing)} of the {needed} entries of this '
             f'{type(module).__name__}: {reason}'
         )
-    try:
-        check_against({**{key: own[key] for key in missing}, **found}, module)
-    except ValueError as error:
-        raise ValueError(f'`init_cfg` names {name}, which is for another architecture: {error}') from None
     if missing:
         print_log(f'{name} lacks {", ".join(missing)}', logger='current', level=logging.WARNING)
     module.load_state_dict(found, strict=False)

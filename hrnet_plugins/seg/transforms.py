@@ -89,7 +89,7 @@ def _unchecked(results: dict[str, Any]) -> np.ndarray:
     """The labels of all values (256,), by what mmseg's own datasets say of them."""
     labels: np.ndarray = np.arange(256, dtype=np.int16)
     if results.get('reduce_zero_label'):
-        labels = np.where((labels == 0) | (labels == IGNORED), IGNORED, labels - 1).astype(np.int16)
+        labels[:] = [IGNORED, *range(254), IGNORED]
     chosen = labels.copy()
     for old, new in (results.get('label_map') or {}).items():
         chosen[labels == old] = new

@@ -126,7 +126,7 @@ def _names_from_openmmlab(state: State, goal: Format, fmt: Format) -> tuple[dict
     """The target's key for each of OpenMMLab's, and the biases that the target has in addition."""
     names, unknown = _rename_back(state, goal)
     present = set(names.values())
-    missing = goal.missing_keys(present, len(arch_of(state).stages[3].channels))
+    missing = goal.missing_keys(present, len(arch_of(state).stages[3].channels), writing=True)
     biases = [key for key in missing if key.endswith('.bias') and _weight_of(key) in present]
     missing = [key for key in missing if key not in biases]
     problems = key_problems({'keys it has no place for': unknown, 'keys it needs and are not there': missing})

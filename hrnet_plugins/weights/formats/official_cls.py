@@ -25,9 +25,9 @@ def classification(*, bias: bool) -> tuple[Component, ...]:
     widening = bottleneck('incre_modules.{branch}.0', 'neck.0.increase_layers.{branch}.0')
     return (
         backbone(),
-        Component('widening of the branches', widening),
-        Component('fusion of the branches', fusion),
-        Component('classifier', linear('classifier', 'head.fc')),
+        Component('widening of the branches', widening, written=True),
+        Component('fusion of the branches', fusion, written=True),
+        Component('classifier', linear('classifier', 'head.fc'), written=True),
     )
 
 

@@ -106,11 +106,13 @@ class Component:
         name: What it is, for readers of the table.
         rows: Its rows.
         required: Whether every file has it.
+        written: Whether every file that is written has it.
     """
 
     name: str
     rows: tuple[Row, ...]
     required: bool = False
+    written: bool = False
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ class Format:
         beginnings = {name.split('.')[0] for name in present}
         return next((name for name in own if name.split('.')[0] in beginnings), own[-1] if own else key)
 
-    def missing_keys(self, keys: Iterable[str], branches: int) -> list[str]:
+    def missing_keys(self, keys: Iterable[str], branches: int, *, writing: bool = False) -> list[str]:
         """The format's own keys that a file with ``keys`` should have and lacks.
 
         A placeholder has the same range in every row: ``branch`` counts the backbone's branches, ``step`` one less,
@@ -200,6 +202,7 @@ class Format:
         Args:
             keys: Keys of the file.
             branches: Branches of its backbone.
+            writing: Whether the file is to be written.
         """
         present = set(keys)
         matches = {
@@ -211,7 +214,8 @@ class Format:
                 sizes[name] = max(sizes.get(name, 0), int(bindings[name]) + 1)
         missing: list[str] = []
         for component in self.components:
-            if not component.required and not any(matches[row.source] for row in component.rows):
+            required = component.required or (writing and component.written)
+            if not required and not any(matches[row.source] for row in component.rows):
                 continue
             for row in component.rows:
                 template = row.source_template
