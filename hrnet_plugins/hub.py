@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hrnet_plugins.archs import ARCHS, HRNetArch
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hrnet_plugins.models.hrnet import HRNet
+    from hrnet_plugins.weights.catalog import Weight
 
 Checkpoint = str | os.PathLike[str]
 """A name of ``list_weights``, with or without ``hrnet://``, a file in any published format, or an address."""
@@ -61,14 +62,20 @@ def create_backbone(
 
 
 def create_model(
-    recipe: Checkpoint, *, checkpoint: Checkpoint | None = None, options: Mapping[str, Any] | None = None
+    recipe: Checkpoint,
+    *,
+    checkpoint: Checkpoint | Literal[False] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """The whole model of a recipe: detector, segmentor or classifier, of the framework that the recipe is for.
+    """The whole model of a recipe or of a published weight: detector, segmentor or classifier.
 
     Args:
-        recipe: A name of ``list_recipes``, or the path of any config of mmdet, mmseg or mmpretrain.
+        recipe: A name of ``list_weights``, with or without ``hrnet://``: its model with its weights. Or a name of
+            ``list_recipes``, or the path of any config of mmdet, mmseg or mmpretrain: the model without weights, unless
+            there is a published weight of the same name.
         checkpoint: A trained file of the framework's, a published file in any format, a name of ``list_weights``, or an
-            address. Without it the model starts as its config says, pretrained backbones aside.
+            address. By default the weights that ``recipe`` names, if it names any; ``False`` for none. A model without
+            weights starts as its config says, pretrained backbones aside.
         options: Changes to the config, such as ``{'model.backbone.arch': 'w32'}``.
 
     Returns:
@@ -82,12 +89,21 @@ def create_model(
     from mmengine.config import Config  # noqa: PLC0415, slow to import
 
     from hrnet_plugins.recipes import build_model, meta_of_config, recipe_path  # noqa: PLC0415
+    from hrnet_plugins.weights.config import config_of  # noqa: PLC0415
 
-    config = Config.fromfile(recipe_path(os.fspath(recipe)))
+    given = os.fspath(recipe)
+    name, weight = _weight_named(given)
+    config = Config.fromfile(recipe_path(given)) if weight is None else config_of(name, weight)
     config.merge_from_dict(dict(options or {}))
     model = build_model(config)
     model.dataset_meta = meta_of_config(config).get('dataset_meta', {})
-    if checkpoint is not None:
+    if checkpoint is None and weight is not None:
+        try:
+            load_weights(model, f'hrnet://{name}')
+        except (ValueError, FileNotFoundError) as error:
+            hint = f'`recipe` ({given}) is the name of published weights: for the model alone pass checkpoint=False'
+            raise type(error)(f'{error}\n{hint}') from None
+    elif checkpoint is not None and checkpoint is not False:
         load_weights(model, checkpoint)
     model.cfg = config
     return model.eval()
@@ -143,6 +159,16 @@ def list_weights(pattern: str = '*') -> list[str]:
     from hrnet_plugins.weights.catalog import CATALOG  # noqa: PLC0415
 
     return [name for name in CATALOG if fnmatchcase(name, pattern)]
+
+
+def _weight_named(recipe: str) -> tuple[str, Weight | None]:
+    """The name and the row of the weight that is named where a recipe may stand, if one is."""
+    from hrnet_plugins.weights.catalog import CATALOG, SCHEME, named  # noqa: PLC0415
+
+    name = recipe.removeprefix(SCHEME)
+    if name != recipe:
+        return name, named(name, CATALOG)
+    return name, None if os.path.isfile(recipe) else CATALOG.get(name)
 
 
 def _imagenet_weights(arch: HRNetArch) -> str:

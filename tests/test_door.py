@@ -130,6 +130,26 @@ def test_refused_backbones(tmp_path):
         hp.create_backbone(TINY, pretrained='w18', init_cfg=dict(type='Pretrained', checkpoint='a.pth'))
 
 
+def test_a_weights_name_gives_the_model_with_its_weights(monkeypatch, tmp_path):
+    monkeypatch.setenv(weights_hub.FOLDER_VARIABLE, str(tmp_path))
+    name = 'cls_w18_small_v1'
+    published = fill(hp.create_model(name, checkpoint=False))
+    torch.save(published.state_dict(), tmp_path / f'{name}.pth')
+    for given in (name, f'hrnet://{name}'):
+        for key, value in hp.create_model(given).state_dict().items():
+            assert torch.equal(value, published.state_dict()[key]), key
+    changed = fill(hp.create_model(name, checkpoint=False, options={'model.head.num_classes': 3}))
+    torch.save(changed.state_dict(), tmp_path / 'mine.pth')
+    found = hp.create_model(name, checkpoint=tmp_path / 'mine.pth', options={'model.head.num_classes': 3})
+    assert torch.equal(found.head.fc.weight, changed.head.fc.weight)
+    with pytest.raises(ValueError, match=r'(?s)classes: expected 3, found 1000.*pass checkpoint=False'):
+        hp.create_model(name, options={'model.head.num_classes': 3})
+    with pytest.raises(ValueError, match='did you mean cls_w18_small_v1'):
+        hp.create_model('hrnet://cls_w18_smal_v1')
+    with pytest.raises(ValueError, match='its classifier is cls_w18'):
+        hp.create_model('w18')
+
+
 def test_a_whole_model_and_its_weights(tmp_path):
     options = {'model.backbone.arch': TINY, 'model.neck.0.in_channels': TINY.channels}
     config = tmp_path / 'classifier.py'

@@ -1,0 +1,27 @@
+"""mmseg's own models with our backbone in them, by the names of their weights: the outputs are mmseg's."""
+
+import pytest
+import torch
+from mmengine.config import Config
+
+import hrnet_plugins as hp
+from hrnet_plugins.recipes import build_model, recipe_path
+from hrnet_plugins.weights import catalog, hub
+from tests.helpers.networks import assert_equal, fill, image
+
+
+@pytest.mark.filterwarnings('ignore:DeprecationWarning. pretrained is deprecated')  # mmseg's, of its own configs
+@pytest.mark.parametrize('name', ['fcn_hr18s_4xb4-80k_ade20k-512x512', 'ocrnet_hr18s_4xb2-160k_cityscapes-512x1024'])
+@pytest.mark.usefixtures('upstreams_names_given_back')
+def test_outputs_are_mmsegs(name, monkeypatch, tmp_path):
+    theirs = fill(build_model(Config.fromfile(recipe_path(catalog.CATALOG[name].recipe)))).eval()
+    assert type(theirs.backbone).__module__.startswith('mmseg')
+    monkeypatch.setenv(hub.FOLDER_VARIABLE, str(tmp_path))
+    meta = dict(CLASSES=['road'], PALETTE=[[128, 64, 128]], mmseg_version='0.11.0')
+    torch.save(dict(state_dict=theirs.state_dict(), meta=meta), tmp_path / f'{name}.pth')
+    ours = hp.create_model(name)
+    assert type(ours.backbone).__module__.startswith('hrnet_plugins')
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    x = image((1, 3, 64, 128))
+    with torch.inference_mode():
+        assert_equal(ours(x, mode='tensor'), theirs(x, mode='tensor'))
