@@ -1,6 +1,6 @@
-# The conventions of mmdet 1, under which its weights and those of HRNet-Object-Detection (mmdet 0.6) score as published:
-# boxes end one pixel further (x2 = x1 + w - 1), and RoIAlign takes 2x2 samples a bin and shifts by no half pixel. mmdet
-# keeps these as its legacy classes; its RoIAlign still ends a box one pixel earlier.
+# The conventions of mmdet 1, under which its weights and those of HRNet-Object-Detection (mmdet 0.6) score as
+# published: boxes end one pixel further (x2 = x1 + w - 1), and RoIAlign takes 2x2 samples a bin and shifts by no half
+# pixel. mmdet keeps these as its legacy classes; its RoIAlign still ends a box one pixel earlier.
 # A model fragment takes this with _base_.pop(), so that no recipe carries it beside its model.
 mmdet1 = dict(
     rpn_head=dict(
