@@ -2,11 +2,9 @@
 
 import json
 import re
-import sys
 
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 from hrnet_plugins.cli import main
 from tests.helpers.own_sets import (
@@ -252,4 +250,3 @@ def test_from_a_folder_to_a_tested_checkpoint(tmp_path):
     run_python(tmp_path, 'test', 'own.py', best, module='hrnet_plugins.cli')
     (results,) = [p for p in (tmp_path / 'work_dirs' / 'own').glob('*/*.json') if 'scalars' not in p.name]
     assert 'coco/bbox_mAP' in json.loads(results.read_text())
-    assert sys.executable and Image.open(tmp_path / 'data/images/train/a00.jpg').size == (96, 64)

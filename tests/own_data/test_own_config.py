@@ -6,7 +6,9 @@ import math
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import Runner
 from rich.console import Console
 
 from hrnet_plugins.data import DataError, Machine, Options, new
@@ -205,6 +207,24 @@ def test_a_published_detector_is_the_start_and_its_last_layers_are_dropped_aloud
     assert cfg.train_dataloader.batch_size == 6 and math.isclose(cfg.optim_wrapper.optimizer.lr, 0.02 * 6 / 16)
     assert cfg.optim_wrapper.optimizer.type == 'SGD' and 'is scaled to 6' in text.replace('\n#', '')
     assert cfg.auto_scale_lr == dict(enable=False, base_batch_size=6)
+
+
+def test_the_runner_loads_what_fits_and_goes_on(folders, weights, tmp_path):
+    weights('faster-rcnn_hrnetv2p-w18_2x_coco', 'faster-rcnn_hrnetv2p-w18_2x_coco')
+    options = dict(recipe='faster-rcnn_hrnetv2p-w18_1x_coco', heads='full', from_scratch=False)
+    path, _, _ = write(tmp_path, folders / 'det', **options)
+    cfg = Config.fromfile(path)
+    cfg.update(work_dir=str(tmp_path / 'run'), experiment_name='loads', log_level='ERROR')
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        runner = Runner.from_cfg(cfg)
+        runner.load_or_resume()
+    MMLogger.get_current_instance().setLevel('WARNING')
+    state = torch.load(tmp_path / 'weights' / 'faster-rcnn_hrnetv2p-w18_2x_coco.pth')
+    loaded = runner.model.state_dict()
+    for key in ('backbone.conv1.weight', 'neck.reduction_conv.conv.weight', 'roi_head.bbox_head.shared_fcs.0.weight'):
+        assert torch.equal(loaded[key], state[key])
+    assert len(state['roi_head.bbox_head.fc_cls.weight']) == 81
+    assert len(loaded['roi_head.bbox_head.fc_cls.weight']) == 4
 
 
 def test_the_backbone_is_the_start_where_no_whole_model_fits(folders, weights, tmp_path):
