@@ -141,7 +141,7 @@ def _stopped(content: Content, kinds: list[str]) -> str:
     for kind in kinds:
         found = content.of(kind)
         row = KINDS[kind]
-        lines.append(f'{len(found)} {row.title}: {row.action}')
+        lines.append(f'{row.title}: {len(found)}; {row.action}')
         lines += [f'  {problem.where(content.root)}' for problem in found[:20]]
         lines += [f'  ... {len(found) - 20} more'] if len(found) > 20 else []
     return 'nothing was written, since the data have errors:\n' + '\n'.join(lines)

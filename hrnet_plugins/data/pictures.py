@@ -42,7 +42,8 @@ def in_threads(work: Callable[[In], Out], items: Iterable[In], *, what: str) -> 
                 if not bar.live.is_started and time.monotonic() > silent_until:
                     bar.start()
     finally:
-        bar.stop()
+        if bar.live.is_started:  # else it would print an empty line
+            bar.stop()
     return done
 
 

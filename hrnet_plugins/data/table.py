@@ -85,7 +85,7 @@ def _problems(content: Content) -> Table:
         # Texts, not markup: names of files may have brackets.
         table.add_row(
             Text(row.severity, style=_COLOURS[row.severity]),
-            Text(f'{len(problems)} {row.title}'),
+            Text(f'{row.title}: {len(problems)}'),
             Text('\n'.join(where)),
             Text(row.action),
         )
@@ -105,7 +105,7 @@ def problem_list(content: Content) -> str:
     lines = []
     for kind, problems in by_kind(content).items():
         row = KINDS[kind]
-        lines.append(f'{row.severity}: {len(problems)} {row.title}; {row.action}')
+        lines.append(f'{row.severity}, {row.title}: {len(problems)}, {row.action}')
         lines += [f'  {problem.where(content.root)}' for problem in problems]
     return '\n'.join(lines) + '\n'
 

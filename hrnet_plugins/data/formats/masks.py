@@ -29,6 +29,8 @@ _LABEL_FOLDER = re.compile(
     rf'({_LABEL_WORDS})|(train(ing)?|val(id(ation)?)?|test(ing)?)[_-]?({_LABEL_WORDS})|(\w*[_-])?(masks|labels|annots?)'
 )
 _LABEL_ENDINGS = ('', '_mask', '_masks', '_label', '_labels', '_L', '_seg', '_gt', '_segmentation', '-mask')
+_BINARY: tuple[list[Any], ...] = ([0, 255], [(0, 0, 0), (255, 255, 255)])
+"""Values of which the first is the background and the second the object."""
 _LOSSY = ('.jpg', '.jpeg')
 
 
@@ -212,10 +214,10 @@ def _name_by_value(content: Content, counts: Counter[Any]) -> None:
     values = sorted(counts)
     if asked is not None:
         content.ignored = list(asked)
-    elif IGNORED in values and values != [0, IGNORED]:
+    elif IGNORED in values and values not in _BINARY:
         content.ignored = [IGNORED]
     content.label_values = [value for value in values if value not in content.ignored]
-    if values == [0, IGNORED] and asked is None:
+    if values in _BINARY and asked is None:
         content.classes = ['background', 'object']
     else:
         content.classes = ['class ' + '-'.join(map(str, np.atleast_1d(value))) for value in content.label_values]
