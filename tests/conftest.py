@@ -1,5 +1,6 @@
 """Shared fixtures, and the mark of the tests that the second stack runs too."""
 
+import importlib
 import shutil
 import sys
 
@@ -83,6 +84,21 @@ def demo(once):
         (folder / 'printed.txt').write_text(printed)
 
     return once('demo', train)
+
+
+@pytest.fixture
+def upstreams_names():
+    """Upstream's classes behind their own names, whatever imported the drop-in in this process before."""
+    classes = {
+        'mmdet': {'HRNet': 'backbones.hrnet', 'HRFPN': 'necks.hrfpn'},
+        'mmseg': {'HRNet': 'backbones.hrnet'},
+        'mmpretrain': {'HRNet': 'backbones.hrnet', 'HRFuseScales': 'necks.hr_fuse'},
+    }
+    for framework, modules in classes.items():
+        registry = importlib.import_module(f'{framework}.registry').MODELS
+        for name, module in modules.items():
+            upstreams = getattr(importlib.import_module(f'{framework}.models.{module}'), name)
+            registry.register_module(name=name, module=upstreams, force=True)
 
 
 @pytest.fixture(scope='session')

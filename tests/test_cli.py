@@ -130,7 +130,7 @@ def test_a_weight_knows_its_recipe(name, framework, config, monkeypatch):
     seen = []
     monkeypatch.setattr(weight_config, 'DROPIN', 'hrnet_plugins')  # the real one would stay for other tests
     monkeypatch.setattr(cli.subprocess, 'run', record)
-    result = run('test', name, '--work-dir', 'x')
+    result = run('test', name, '--no-progress', '--work-dir', 'x')
     assert result.exit_code == 0, result.output
     ((command, stem, rest, cfg),) = seen
     assert command == ['test', distribution_of(framework)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -44,7 +45,7 @@ def _sets(content: Content) -> Table:
     table.add_section()
     unit = {'detection': '', 'classification': '', 'segmentation': ' %'}[content.task]
     for name in content.classes[:_MANY_CLASSES]:
-        table.add_row(f'{name}{unit}', *(_count(content, counts[split], name) for split in splits))
+        table.add_row(escape(f'{name}{unit}'), *(_count(content, counts[split], name) for split in splits))
     if len(content.classes) > _MANY_CLASSES:
         table.add_row(f'... {len(content.classes) - _MANY_CLASSES} more classes', *('' for _ in splits))
     return table

@@ -239,10 +239,10 @@ class FolderDataset(CheckedDataset, ListedDataset):
         numbers = {v: label for label, v in labels if not isinstance(v, Sequence)}
         if colours and numbers:
             raise ValueError('`label_values` and `ignored` must be all numbers or all colours (R, G, B)')
-        if len(colours or numbers) != len(labels) or not set(numbers) <= set(range(256)):
+        if len(colours or numbers) != len(labels) or not set(numbers) <= set(range(1 << 16)):
             raise ValueError(
                 f'`label_values` ({tuple(values)}) and `ignored` ({tuple(rest)}) must be different values, numbers '
-                'from 0 to 255 or colours'
+                'from 0 to 65535 or colours'
             )
         if colours:
             self.encoding = colour_encoding(colours)

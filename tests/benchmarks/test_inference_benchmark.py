@@ -228,7 +228,7 @@ def test_page_and_chart_are_written_from_the_results(tmp_path):
     assert (tmp_path / 'speed.png').stat().st_size > 10_000
 
 
-def test_mmdets_tool_gets_the_same_model_in_every_variant(tmp_path):
+def test_mmdets_tool_gets_the_same_model_in_every_variant(tmp_path, upstreams_names):
     models = {key: model_of(write_config(tmp_path, key)) for key in VARIANTS}
     shapes = [{key: value.shape for key, value in model.state_dict().items()} for model in models.values()]
     assert all(shape == shapes[0] for shape in shapes), 'one checkpoint fits them all'

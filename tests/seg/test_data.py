@@ -316,7 +316,7 @@ def test_values_of_label_files_become_labels(coding, tmp_path):
             dict(label_values=(0,)),
             '`label_values` has 1 values for 2 classes',
         ),
-        ([0], dict(label_values=(0, 256)), 'from 0 to 255'),
+        ([0], dict(label_values=(0, 65536)), 'from 0 to 65535'),
         (
             [0],
             dict(label_values=(0, 1), reduce_zero_label=True),

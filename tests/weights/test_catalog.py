@@ -41,12 +41,14 @@ def test_rows_are_read_as_they_were_written():
         assert catalog.weight_of(catalog.row_of(name, weight)) == weight
 
 
+@pytest.mark.frameworks
 def test_the_committed_rows_are_what_the_packages_publish():
     roots = weights_catalog.installed()
     found = weights_catalog.written(weights_catalog.catalog(roots))
     assert catalog.ROWS.read_text(encoding='utf-8') == found, 'an installed package has another file: `make catalog`'
 
 
+@pytest.mark.frameworks
 def test_every_file_of_the_installed_frameworks_has_a_name():
     named = {source.url for weight in CATALOG.values() for source in weight.sources}
     count = 0
@@ -57,6 +59,7 @@ def test_every_file_of_the_installed_frameworks_has_a_name():
     assert count == 28 + 58 + 9
 
 
+@pytest.mark.frameworks
 def test_a_new_release_is_noticed(tmp_path):
     root = tmp_path / 'configs'
     folder = root / 'hrnet'

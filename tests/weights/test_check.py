@@ -31,7 +31,6 @@ def test_any_key_that_is_missing_or_unknown_is_listed(name):
         ('cls_w18', 'downsamp_modules.2.'),
         ('cls_w18', 'stage4.2.fuse_layers.1.'),
         ('cls_w18', 'stage4.2.fuse_layers.2.'),
-        ('cls_w18', 'classifier.'),
         ('cls_w18', 'stage4.2.branches.1.'),
         ('cls_w18', 'stage3.1.fuse_layers.'),
         ('seg_ocr_w18_19', 'aux_head.'),

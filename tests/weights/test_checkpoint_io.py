@@ -172,7 +172,7 @@ def test_save(tmp_path, name):
 def test_save_is_whole_or_not_at_all(tmp_path, name, monkeypatch):
     (tmp_path / name).write_text('before')
 
-    def fail(state, path):
+    def fail(state, path, metadata=None):
         Path(path).write_text('half')
         raise OSError('no space left')
 

@@ -63,5 +63,14 @@ def test_a_target_that_cannot_hold_the_model():
 
 
 def test_every_format_is_in_these_tests():
-    tested = {*REFERENCES.values(), 'timm', 'timm-ssld', 'mmdet-v1', 'official-seg-abn', 'paddle', 'openmmlab'}
+    tested = {
+        *REFERENCES.values(),
+        'timm',
+        'timm-ssld',
+        'mmdet-v1',
+        'official-seg-abn',
+        'paddle',
+        'paddle-2.0',
+        'openmmlab',
+    }
     assert tested == set(FORMATS)
