@@ -10,7 +10,7 @@ from tests.helpers.paths import ROOT
 from tests.helpers.processes import run
 
 PYTHONS = ('3.10', '3.11', '3.12', '3.13')
-FEW = ['train_dataloader.dataset.indices=4', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=9']
+FEW = ['train_dataloader.dataset.indices=4', 'val_dataloader.dataset.indices=2', 'train_cfg.max_epochs=1']
 FEW += ['default_hooks.logger.interval=1']
 
 

@@ -92,7 +92,9 @@ def table(result: dict[str, object]) -> str:
     """A record as Markdown."""
     seconds = result['seconds']
     rows = [(text, seconds[part]) for part, text in PARTS.items()] + [('all', seconds['all'])]
-    lines = [f'| {result["machine"]}, Python {result["python"]} | seconds |', '| --- | --- |']
+    cores, load = os.cpu_count() or 1, result['load_average']
+    beside = f', shared: {load:.0f} processes wanted the {cores} cores' if load > cores + 1 else ''
+    lines = [f'| {result["machine"]}, Python {result["python"]}{beside} | seconds |', '| --- | --- |']
     return '\n'.join(lines + [f'| {text} | {value:.0f} |' for text, value in rows]) + '\n'
 
 
