@@ -157,9 +157,9 @@ def test_learning_rates(name):
 
 
 def commands():
-    """Recipe, weights and options of each test command of the README's segmentation section, and its comment."""
+    """Recipe, weights and options of each of the README's test commands for a published row, and its comment."""
     text = (ROOT / 'README.md').read_text()
-    for line in re.findall(r'^hrnet-plugins test (?:fcn|ocr)_.*$', text, re.MULTILINE):
+    for line in re.findall(r'^hrnet-plugins test (?:fcn|ocr)_hrnetv2.*$', text, re.MULTILINE):
         command, comment = line.split('  # ')
         _, _, recipe, weights, *options = shlex.split(command)
         yield recipe, weights, options, comment
