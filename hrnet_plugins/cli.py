@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -18,15 +18,33 @@ from rich.table import Table
 
 from hrnet_plugins import __version__
 from hrnet_plugins import weights as library
+from hrnet_plugins.launch import start
 from hrnet_plugins.metafiles import published
-from hrnet_plugins.recipes import distribution_of, framework_of, meta_of_recipe, model_of, recipe_path
+from hrnet_plugins.options import check_options, config_options
+from hrnet_plugins.recipes import (
+    distribution_of,
+    framework_of,
+    meta_of_recipe,
+    model_of,
+    read_config,
+    recipe_path,
+)
 from hrnet_plugins.weights.catalog import CATALOG, SCHEME, Weight, find, named
 from hrnet_plugins.weights.dataset_meta import meta_of_file
 from hrnet_plugins.weights.describe import manual, row_text
+from hrnet_plugins.weights.trust import TRUST_VARIABLE, is_trusted
 
 _PASS_ON = dict(ignore_unknown_options=True, allow_interspersed_args=False, help_option_names=['--help'])
 _CHECKPOINTS = ('.pth', '.pth.tar', '.pdparams', '.safetensors')
+_MMENGINE_HOOK = ('CheckpointHook', 'mmengine.CheckpointHook')
+_TRUST = 'Read files that ask for more than tensors, running what they hold; only where you trust whoever made them.'
 _LAUNCHER = re.compile('--launcher(=|$)|-l')
+
+
+def _trust(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Take the word for what is read from now on, and by what is started."""
+    if value:
+        os.environ[TRUST_VARIABLE] = '1'
 
 
 @click.group(context_settings=dict(help_option_names=['-h', '--help']))
@@ -111,10 +129,11 @@ def train(recipe: str, options: tuple[str, ...]) -> None:
     """Train RECIPE, a name or a path; OPTIONS are those of mim train and of the framework's train tool.
 
     --launcher pytorch --gpus N trains with N processes, on CPUs where the machine has no GPU. --no-progress leaves out
-    the line that shows step, loss, speed and time left between the lines of the log.
+    the line that shows step, loss, speed and time left between the lines of the log. Files are read without running
+    anything they hold; --trust reads those that need it, where you trust whoever made them.
     """
-    options = _with_progress(options)
-    _mim('train', _path(recipe), _without_gpus(options) if any(map(_LAUNCHER.match, options)) else options)
+    full = _with_progress(options)
+    _mim('train', _path(recipe), _without_gpus(full) if any(map(_LAUNCHER.match, full)) else full, given=options)
 
 
 @main.command(context_settings=_PASS_ON)
@@ -125,7 +144,9 @@ def test(recipe: str, checkpoint: str | None, options: tuple[str, ...]) -> None:
     """Test CHECKPOINT with RECIPE; OPTIONS are those of mim test and of the framework's test tool.
 
     Instead of both, the name of a published weight, as `hrnet-plugins weights` lists them: it knows its recipe.
-    --no-progress leaves out the line that shows step, speed and time left between the lines of the log.
+    CHECKPOINT must fit the model of RECIPE. It is read without running anything it holds; --trust reads it where you
+    trust whoever made it and it needs that. --no-progress leaves out the line that shows step, speed and time left
+    between the lines of the log.
     """
     name = recipe.removeprefix(SCHEME)
     if checkpoint is not None and checkpoint.startswith('-'):
@@ -144,6 +165,7 @@ def test(recipe: str, checkpoint: str | None, options: tuple[str, ...]) -> None:
         'test',
         _path(recipe),
         options if checkpoint is None else ('--checkpoint', checkpoint, *_with_progress(options)),
+        given=options,
     )
 
 
@@ -157,7 +179,8 @@ def _test_weight(name: str, options: tuple[str, ...]) -> NoReturn:
         except ValueError as error:
             raise click.ClickException(str(error)) from None
         asked = options[:1] in (('-h',), ('--help',))
-        _mim('test', config, options if asked else ('--checkpoint', f'{SCHEME}{name}', *_with_progress(options)))
+        full = options if asked else ('--checkpoint', f'{SCHEME}{name}', *_with_progress(options))
+        _mim('test', config, full, given=options)
 
 
 @main.command()
@@ -225,6 +248,7 @@ def _probe(found: Mapping[str, Weight]) -> None:
 @click.option('--from', 'source', help='Format of SRC; recognised from its keys when not given.')
 @click.option('--to', 'target', default='openmmlab', show_default=True, help='Format of DST.')
 @click.option('--check', 'recipe', help="Also hold SRC to this recipe's model: width, classes, every key.")
+@click.option('--trust', is_flag=True, expose_value=False, callback=_trust, help=_TRUST)
 def convert(src: str, dst: str, source: str | None, target: str, recipe: str | None) -> None:
     """Convert the checkpoint SRC and write it to DST, a .pth or .safetensors file.
 
@@ -241,7 +265,7 @@ def convert(src: str, dst: str, source: str | None, target: str, recipe: str | N
             meta = meta or meta_of_recipe(recipe_path(recipe))
         state, report = library.convert(loaded, source, target)
         library.save(state, dst, meta=meta if target == 'openmmlab' else None)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(report)
     click.echo(f'{len(state)} entries written to {dst}')
@@ -252,6 +276,7 @@ def convert(src: str, dst: str, source: str | None, target: str, recipe: str | N
 @click.argument('checkpoint')
 @click.option('--format', 'fmt', default='onnx', show_default=True, help='Kind of file: onnx, openvino, pt2.')
 @click.option('--out', help='The file to write; RECIPE with the suffix of the format, here, when not given.')
+@click.option('--trust', is_flag=True, expose_value=False, callback=_trust, help=_TRUST)
 def export(recipe: str, checkpoint: str, fmt: str, out: str | None) -> None:
     """Write the model of RECIPE with the weights of CHECKPOINT as one file for another runtime.
 
@@ -263,7 +288,7 @@ def export(recipe: str, checkpoint: str, fmt: str, out: str | None) -> None:
 
     try:
         click.echo(inference.export(recipe, checkpoint, format=fmt, out=out))
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -351,13 +376,29 @@ def _path(recipe: str) -> Path:
         raise click.ClickException(str(error)) from None
 
 
-def _mim(command: str, config: Path, options: tuple[str, ...]) -> NoReturn:
+def _mim(command: str, config: Path, options: tuple[str, ...], *, given: tuple[str, ...] = ()) -> NoReturn:
+    """Run mim with options, of which the person gave some: these are held to the config."""
+    if '--trust' in options:
+        os.environ[TRUST_VARIABLE] = '1'
+        options = tuple(option for option in options if option != '--trust')
     try:
-        package = distribution_of(framework_of(config))
+        read = read_config(config, imports=False)
+        check_options(read.to_dict(), given)
+        framework = framework_of(config)
+        package = distribution_of(framework)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    done = subprocess.run([sys.executable, '-m', 'mim', command, package, str(config), *options], check=False)
-    sys.exit(done.returncode)
+    options = (*_safe_hook(read, options), *options)
+    sys.exit(start(command, package, config, options, framework=framework, trust=is_trusted()))
+
+
+def _safe_hook(config: Any, options: tuple[str, ...]) -> tuple[str, ...]:
+    """The option with which our checkpoint hook takes the place of mmengine's, in a config that has mmengine's."""
+    hook = (config.get('default_hooks') or {}).get('checkpoint') or {}
+    named = any(option.startswith('default_hooks.checkpoint.type=') for option in config_options(options))
+    if hook.get('type') not in _MMENGINE_HOOK or named:
+        return ()
+    return ('--cfg-options', 'default_hooks.checkpoint.type=hrnet_plugins.CheckpointHook')
 
 
 if __name__ == '__main__':

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import importlib.util
-import runpy
-import sys
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,12 +61,55 @@ def framework_of(path: Path) -> str:
     """The framework whose runner and tools a config is for: its ``default_scope``.
 
     Raises:
-        ValueError: If the scope is none of mmdet, mmseg and mmpretrain.
+        ValueError: If the scope is none of mmdet, mmseg and mmpretrain, or a framework that the config builds on is
+            not installed.
     """
-    from mmengine.config import Config  # noqa: PLC0415, mmengine is slow to import and `list` has no need of it
-
     # What a config imports, which may be a framework, decides nothing here.
-    return _framework(Config.fromfile(path, import_custom_modules=False))
+    return _framework(read_config(path, imports=False))
+
+
+def read_config(path: Path, *, imports: bool = True) -> Config:
+    """Read a config file, with its bases.
+
+    Args:
+        path: The file.
+        imports: Import what it names in ``custom_imports``.
+
+    Raises:
+        ValueError: If it builds on a framework that is not installed.
+    """
+    try:
+        from mmengine.config import Config  # noqa: PLC0415, mmengine is slow to import and `list` has no need of it
+    except ImportError:
+        raise ValueError(_not_installed('mmengine')) from None
+    try:
+        return Config.fromfile(path, import_custom_modules=imports)
+    except Exception as error:  # of the frameworks' import, or mmengine's own for a package that is not there
+        for name in FRAMEWORKS:
+            if f'{name}::' in _sources(path) and importlib.util.find_spec(name) is None:
+                raise ValueError(_not_installed(name)) from error
+        raise
+
+
+def _sources(path: Path) -> str:
+    """The text of a config and of the bases that are files of its own folder or above."""
+    texts, todo, seen = [], [path], set()
+    while todo:
+        file = todo.pop().resolve()
+        if file not in seen and file.is_file():
+            seen.add(file)
+            texts.append(file.read_text(errors='replace'))
+            todo += [
+                file.parent / base for base in re.findall(r"""['"]([^'"]+\.py)['"]""", texts[-1]) if '::' not in base
+            ]
+    return '\n'.join(texts)
+
+
+def _not_installed(framework: str) -> str:
+    return (
+        f"{framework} is not installed: pip install 'hrnet-plugins[onedl]' or 'hrnet-plugins[openmmlab]', as the "
+        'README says'
+    )
 
 
 def _framework(config: Config) -> str:
@@ -79,9 +122,7 @@ def _framework(config: Config) -> str:
 
 def model_of(path: Path) -> torch.nn.Module:
     """Build the model of a config file, without pretrained weights."""
-    from mmengine.config import Config  # noqa: PLC0415, mmengine is slow to import and `list` has no need of it
-
-    return build_model(Config.fromfile(path))
+    return build_model(read_config(path))
 
 
 def build_model(config: Config) -> torch.nn.Module:
@@ -100,9 +141,7 @@ def build_model(config: Config) -> torch.nn.Module:
 
 def meta_of_recipe(path: Path) -> dict[str, Any]:
     """As ``meta_of_config`` for a config file."""
-    from mmengine.config import Config  # noqa: PLC0415, mmengine is slow to import and `list` has no need of it
-
-    return meta_of_config(Config.fromfile(path))
+    return meta_of_config(read_config(path))
 
 
 def meta_of_config(config: Config) -> dict[str, Any]:
@@ -133,15 +172,17 @@ def meta_of_config(config: Config) -> dict[str, Any]:
 def plain_meta(metainfo: Mapping[str, Any]) -> dict[str, Any]:
     """The classes and palette of a data set, as a tuple and a list: ``dict(dataset_meta=...)``; empty without names.
 
-    These are what files can hold and the frameworks read; a palette of another length than the classes is left out.
+    These are what files can hold and the frameworks read; a palette of another length than the classes is left out, as
+    is what is neither, since a file may hold anything under these keys.
     """
     known = {str(key).lower(): value for key, value in metainfo.items()}
     classes, palette = known.get('classes'), known.get('palette')
-    if not isinstance(classes, (list, tuple)):
+    if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes):
         return {}
     found: dict[str, Any] = {'classes': tuple(classes)}
     if isinstance(palette, (list, tuple)) and len(palette) == len(classes):
-        found['palette'] = [list(map(int, colour)) for colour in palette]
+        with contextlib.suppress(TypeError, ValueError):
+            found['palette'] = [list(map(int, colour)) for colour in palette]
     return dict(dataset_meta=found)
 
 
@@ -153,10 +194,7 @@ def distribution_of(framework: str) -> str:
     """
     for name in distributions([framework]):
         return name
-    raise ValueError(
-        f"{framework} is not installed: pip install 'hrnet-plugins[onedl]' or 'hrnet-plugins[openmmlab]', as the "
-        'README says'
-    )
+    raise ValueError(_not_installed(framework))
 
 
 def framework_tool(framework: str, tool: str) -> Path:
@@ -181,10 +219,6 @@ def framework_folder(framework: str) -> Path:
     return Path(spec.origin).parent / '.mim'
 
 
-def run_framework_tool(tool: str) -> None:
-    """Become the framework's tool: the first argument of the command line is the config, the rest is the tool's."""
-    args = sys.argv[1:]
-    framework = 'mmdet' if not args or args[0].startswith('-') else framework_of(recipe_path(args[0]))
-    path = framework_tool(framework, tool)
-    sys.argv[0] = str(path)
-    runpy.run_path(str(path), run_name='__main__')
+def installed_frameworks() -> list[str]:
+    """Those of mmdet, mmseg and mmpretrain that are installed."""
+    return [name for name in FRAMEWORKS if importlib.util.find_spec(name) is not None]

@@ -49,7 +49,20 @@ def check_against(state: State, module: nn.Module) -> None:
         ValueError: Listing entries of another shape, with width and classes expected and found, and entries that
             are missing or unknown.
     """
-    expected = dict(module.state_dict())
+    check_entries(state, dict(module.state_dict()), name=type(module).__name__)
+
+
+def check_entries(state: State, expected: State, *, name: str) -> None:
+    """Check that a state dict has the entries of another, with their shapes.
+
+    Args:
+        state: The state dict.
+        expected: Tensors of the right shapes.
+        name: What the model is called in the message.
+
+    Raises:
+        ValueError: As ``check_against``.
+    """
     problems = _width_and_class_problems(state, expected)
     wrong = shape_problems(state, expected)
     if wrong:
@@ -58,7 +71,6 @@ def check_against(state: State, module: nn.Module) -> None:
     missing = [key for key in expected if key not in state and not is_counter(key)]
     problems += key_problems({'unknown keys': unknown, 'missing keys': missing})
     if problems:
-        name = type(module).__name__
         raise ValueError(f'`state` does not fit the {name}:\n' + '\n'.join(problems))
 
 

@@ -1,4 +1,4 @@
-_base_ = 'mmdet::_base_/default_runtime.py'
+_base_ = './det_runtime.py'
 
 # For schedules that count iterations.
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=10000))

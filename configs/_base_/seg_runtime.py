@@ -7,7 +7,8 @@ custom_hooks = [dict(type='hrnet_plugins.SyncBNFallbackHook')]
 
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
-    checkpoint=dict(type='CheckpointHook', interval=10, save_best='mIoU', max_keep_ckpts=3),
+    checkpoint=dict(type='hrnet_plugins.CheckpointHook', interval=10, save_best='mIoU', max_keep_ckpts=3),
+    check_run=dict(type='hrnet_plugins.CheckRunHook'),
     visualization=dict(type='SegVisualizationHook'),
 )
 env_cfg = dict(

@@ -168,7 +168,11 @@ def _training_blocks(
     hooks = copy.deepcopy(recipe.cfg['default_hooks'])
     hooks['logger']['interval'] = max(1, min(50, plan.steps // 5 if machine.gpu else 5))
     hooks['checkpoint'].update(
-        type='CheckpointHook', interval=plan.val_interval, save_best=score, rule='greater', max_keep_ckpts=1
+        type='hrnet_plugins.CheckpointHook',
+        interval=plan.val_interval,
+        save_best=score,
+        rule='greater',
+        max_keep_ckpts=1,
     )
     if 'by_epoch' in hooks['checkpoint']:
         hooks['checkpoint']['by_epoch'] = True

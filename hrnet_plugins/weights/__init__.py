@@ -11,14 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hrnet_plugins.state_dicts import check_against
-    from hrnet_plugins.weights.checkpoint_io import load_state_dict, save
+    from hrnet_plugins.weights.checkpoint_io import load_content, load_state_dict, save
     from hrnet_plugins.weights.conversion import convert
     from hrnet_plugins.weights.detect_arch import arch_of
     from hrnet_plugins.weights.formats import FORMATS
     from hrnet_plugins.weights.recognition import recognise
     from hrnet_plugins.weights.report import Report
 
-__all__ = ['FORMATS', 'Report', 'arch_of', 'check_against', 'convert', 'load_state_dict', 'recognise', 'save']
+__all__ = [
+    'FORMATS',
+    'Report',
+    'arch_of',
+    'check_against',
+    'convert',
+    'load_content',
+    'load_state_dict',
+    'recognise',
+    'save',
+]
 
 # No module here may have one of these names: importing it would put the module in the place of the function.
 _MODULES = {
@@ -27,6 +37,7 @@ _MODULES = {
     'arch_of': 'hrnet_plugins.weights.detect_arch',
     'check_against': 'hrnet_plugins.state_dicts',
     'convert': 'hrnet_plugins.weights.conversion',
+    'load_content': 'hrnet_plugins.weights.checkpoint_io',
     'load_state_dict': 'hrnet_plugins.weights.checkpoint_io',
     'recognise': 'hrnet_plugins.weights.recognition',
     'save': 'hrnet_plugins.weights.checkpoint_io',

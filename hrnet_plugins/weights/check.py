@@ -6,16 +6,20 @@ it, built without data for the architecture found in the state dict.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import combinations
 
 import torch
 
 from hrnet_plugins.archs import HRNetArch
 from hrnet_plugins.state_dicts import State, is_counter, key_problems, shape_problems
 from hrnet_plugins.weights.detect_arch import arch_of, backbone_of
+from hrnet_plugins.weights.entry_rules import dimension_problems, length_problems, value_problems
 from hrnet_plugins.weights.formats.spec import Format
 from hrnet_plugins.weights.formats.values import batch_norms
+from hrnet_plugins.weights.head_rules import head_problems
 
 _FOLDED = '.conv.bias'
 """End of the keys of biases that a change of values will remove: no module of ours has them."""
@@ -31,8 +35,8 @@ def check_whole(state: State, fmt: Format, *, names: Mapping[str, str], unknown:
         unknown: Keys of the file that the format's table does not have.
 
     Raises:
-        ValueError: Listing, with the file's own names, all keys that are missing or unknown and all shapes that
-            contradict each other.
+        ValueError: Listing, with the file's own names, all keys that are missing or unknown, all shapes that
+            contradict each other, and all values that no trained model has.
     """
     renamed = {new: state[old] for old, new in names.items()}
     old_names = {new: old for old, new in names.items()}
@@ -57,11 +61,51 @@ def check_whole(state: State, fmt: Format, *, names: Mapping[str, str], unknown:
     wrong = shape_problems(found, expected, old_name)
     if wrong:
         problems.append(f'shapes that contradict each other ({len(wrong)}): {"; ".join(wrong)}')
+    problems += _first([*dimension_problems(renamed, old_name), *value_problems(renamed, old_name)])
     if problems:
         raise ValueError(
             f'the state dict is not a whole {fmt.name} one ({fmt.title}); name its format if it is another, or '
             'repair the file:\n' + '\n'.join(problems)
         )
+
+
+def check_consistent(state: State) -> None:
+    """Check, once the values are OpenMMLab's, that layers fit each other and that all heads have the same classes.
+
+    Args:
+        state: A whole model's entries, under OpenMMLab's keys.
+
+    Raises:
+        ValueError: Listing what contradicts what.
+    """
+    problems = [*length_problems(state), *head_problems(state), *_inputs_from_backbone(state)]
+    if problems:
+        raise ValueError('the state dict contradicts itself:\n' + '\n'.join(_first(problems)))
+
+
+_AFTER_BACKBONE = re.compile(
+    r'neck\.reduction_conv\.conv\.weight|(decode|auxiliary)_head(\.\d+)?\.convs\.0\.conv\.weight|decode_head\.\d+\.bottleneck\.conv\.weight'
+)
+"""Convolutions that take some of the backbone's maps, concatenated."""
+
+
+def _inputs_from_backbone(state: State) -> list[str]:
+    channels = arch_of(state).channels
+    possible = {sum(some) for n in range(1, len(channels) + 1) for some in combinations(channels, n)}
+    return [
+        f'{key}: the channels of some of the branches {channels} expected as inputs, found {value.shape[1]}'
+        for key, value in state.items()
+        if _AFTER_BACKBONE.fullmatch(key) and value.shape[1] not in possible
+    ]
+
+
+_LISTED = 50
+
+
+def _first(problems: Sequence[str]) -> list[str]:
+    """As many lines as anybody reads."""
+    more = [f'and {len(problems) - _LISTED} more'] if len(problems) > _LISTED else []
+    return [*problems[:_LISTED], *more]
 
 
 def _missing_of_batch_norms(state: State) -> list[str]:
@@ -86,12 +130,13 @@ def expected_parts(state: State) -> dict[str, State]:
     targets = {key.removeprefix(last).split('.')[0] for key in backbone if key.startswith(last)}
     finest_only = targets == {'0'} and len(backbone) == len(state)
     stem = backbone.get('conv1.weight')
-    in_channels = 3 if stem is None else stem.shape[1]
+    in_channels = 3 if stem is None or stem.dim() != 4 else stem.shape[1]
     parts = {'backbone.': _empty_backbone(arch, in_channels, not finest_only, 'gn1.weight' in backbone)}
     mid = [state.get(f'neck.0.increase_layers.{i}.0.conv3.weight') for i in range(len(arch.channels))]
     final = state.get('neck.0.final_layer.conv.weight')
-    if final is not None and 'neck.0.final_layer.bn.weight' in state and all(w is not None for w in mid):
-        widths = tuple(w.shape[0] for w in mid if w is not None)
+    whole = [w for w in (final, *mid) if w is not None and w.dim() == 4]
+    if final is not None and 'neck.0.final_layer.bn.weight' in state and len(whole) == len(mid) + 1:
+        widths = tuple(w.shape[0] for w in whole[1:])
         parts['neck.0.'] = _empty_neck(arch.channels, final.shape[0], widths)
     return parts
 

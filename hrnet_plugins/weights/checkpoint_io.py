@@ -19,8 +19,10 @@ from torch import Tensor
 from hrnet_plugins.recipes import plain_meta
 from hrnet_plugins.safe_globals import allow_mmengine_checkpoints
 from hrnet_plugins.state_dicts import State
+from hrnet_plugins.weights.limits import check_archive, check_tensors
 from hrnet_plugins.weights.pickles import foreign_globals, read_arrays
 from hrnet_plugins.weights.safe_globals import unsafe_globals_in_legacy_checkpoint
+from hrnet_plugins.weights.trust import TRUST_VARIABLE, is_trusted
 
 _ZIP = b'PK\x03\x04'
 """First bytes of a zip archive, which PyTorch writes since 1.6."""
@@ -71,7 +73,12 @@ def load_with_meta(path: str | os.PathLike[str]) -> tuple[State, dict[str, Any]]
     """
     path = Path(path)
     content = load_content(path)
-    return _unwrapped(content, path), dataset_meta_in(content)
+    state = _unwrapped(content, path)
+    try:
+        check_tensors(state, path.stat().st_size)
+    except ValueError as error:
+        raise ValueError(f'`path` ({path}) is no checkpoint of an HRNet: it holds {error}') from None
+    return {key: value.detach() for key, value in state.items()}, dataset_meta_in(content)
 
 
 def load_content(path: str | os.PathLike[str], *, map_location: Any = 'cpu') -> Any:
@@ -97,13 +104,13 @@ def load_content(path: str | os.PathLike[str], *, map_location: Any = 'cpu') -> 
     if not start:
         raise ValueError(f'`path` ({path}) is empty: download or copy it again')
     if start.startswith(_ZIP):
-        return _load_torch(path, torch.serialization.get_unsafe_globals_in_checkpoint, map_location)
-    elif start.startswith(_LEGACY_TORCH[: len(start)]):
+        return _load_zip(path, map_location)
+    if start.startswith(_LEGACY_TORCH[: len(start)]):
         return _load_torch(path, unsafe_globals_in_legacy_checkpoint, map_location)
-    elif start[8:9] == b'{':
+    if start[8:9] == b'{':
         return _load_safetensors(path, map_location)
-    elif start.startswith(b'\x80'):
-        return _load_arrays(path)
+    if start.startswith(b'\x80'):
+        return _moved(_load_arrays(path), map_location)
     raise ValueError(
         f'`path` ({path}) is no checkpoint: it is neither safetensors nor a PyTorch or Paddle file (it starts with '
         f'{start!r}). A download page saved instead of the file looks like this: download it again'
@@ -173,7 +180,17 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         raise _damaged(path, error) from None
 
 
+def _load_zip(path: Path, map_location: Any) -> Any:
+    try:
+        check_archive(path)
+    except Exception as error:  # zipfile raises errors of several types for damaged archives
+        raise _damaged(path, error) from None
+    return _load_torch(path, torch.serialization.get_unsafe_globals_in_checkpoint, map_location)
+
+
 def _load_torch(path: Path, unsafe_globals: Callable[[Path], list[str]], map_location: Any) -> Any:
+    if is_trusted():
+        return torch.load(path, map_location=map_location, weights_only=False)
     allow_mmengine_checkpoints()
     try:
         names = sorted(unsafe_globals(path))
@@ -200,6 +217,12 @@ def _load_arrays(path: Path) -> State:
         raise ValueError(f'`path` ({path}) is no checkpoint: its pickle holds {error}') from None
     except Exception as error:
         raise _damaged(path, error) from None
+
+
+def _moved(state: State, map_location: Any) -> State:
+    if isinstance(map_location, (str, torch.device)):
+        return {key: value.to(map_location) for key, value in state.items()}
+    return state
 
 
 def _load_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
@@ -235,7 +258,8 @@ def _safetensors() -> Any:
 def _refused(path: Path, names: list[str]) -> ValueError:
     return ValueError(
         f'`path` ({path}) asks for {", ".join(names)}, which is more than tensors: it was refused, and nothing of it '
-        "was run. Save the state dict alone where you trust the file: torch.save(model.state_dict(), 'new.pth')"
+        "was run. Save the state dict alone: torch.save(model.state_dict(), 'new.pth'); or, where you trust whoever "
+        f'made the file, say so with --trust or {TRUST_VARIABLE}=1'
     )
 
 
@@ -259,7 +283,7 @@ def _unwrapped(content: Any, path: Path) -> State:
             f'`path` ({path}) holds entries that are no tensors: {", ".join(wrong)}. A state dict is expected, bare or '
             f'under one of the keys {", ".join(WRAPPERS)}'
         )
-    return {key: value.detach() for key, value in content.items()}
+    return dict(content)
 
 
 def _type_of(content: Any) -> str:

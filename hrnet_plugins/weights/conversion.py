@@ -13,7 +13,7 @@ from typing import get_args
 import torch
 
 from hrnet_plugins.state_dicts import State, key_problems
-from hrnet_plugins.weights.check import check_whole
+from hrnet_plugins.weights.check import check_consistent, check_whole
 from hrnet_plugins.weights.detect_arch import arch_of
 from hrnet_plugins.weights.formats import FORMATS
 from hrnet_plugins.weights.formats.openmmlab import OPENMMLAB
@@ -38,7 +38,8 @@ def convert(state: State, source: str | None = None, target: str = OPENMMLAB.nam
         The converted state dict, and a report of what was done.
 
     Raises:
-        ValueError: If a format is unknown or cannot be written, or keys are unknown or missing: all are listed.
+        ValueError: If a format is unknown or cannot be written, keys are unknown or missing (all are listed), or the
+            entries are not those of a trained model.
     """
     bare = without_prefix(state)
     fmt = _format('source', source) if source else recognised(bare)
@@ -49,6 +50,7 @@ def convert(state: State, source: str | None = None, target: str = OPENMMLAB.nam
     converted = {new: bare[old] for old, new in names.items()}
     for change in fmt.changes:
         changed[change.effect] += change.apply(converted)
+    check_consistent(converted)
 
     final = {key: key for key in converted}
     added: list[str] = []

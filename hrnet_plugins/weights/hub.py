@@ -91,7 +91,7 @@ def read(checkpoint: str) -> State:
 def read_with_meta(checkpoint: str) -> tuple[State, dict[str, Any]]:
     """As ``read``, with the classes and palette of the checkpoint as mmengine's ``meta`` has them, where known."""
     if checkpoint.startswith(('http://', 'https://', 'hf://')):
-        return load_with_meta(_file_of(checkpoint))
+        return load_with_meta(file_of(checkpoint))
     path = Path(checkpoint)
     named = checkpoint.startswith(SCHEME) or not (
         path.exists() or path.name.endswith(_SUFFIXES) or path.name != checkpoint
@@ -101,7 +101,7 @@ def read_with_meta(checkpoint: str) -> tuple[State, dict[str, Any]]:
     return load_with_meta(path)
 
 
-def _file_of(url: str) -> Path:
+def file_of(url: str) -> Path:
     """The file of an address, in the cache."""
     digits = hashlib.sha256(url.encode()).hexdigest()[:16]
     folder = cache.folder() / 'files' / digits

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hrnet_plugins.state_dicts import State
+from hrnet_plugins.weights.limits import SHARED, SPARE
 
 _TORCH_PICKLES = 5
 """A file that PyTorch wrote before 1.6 starts with this many."""
@@ -77,9 +78,12 @@ class _DType:
 
 
 class _Array:
-    """Stands for ``numpy.ndarray``: a tensor after BUILD."""
+    """Stands for ``numpy.ndarray``: has its data after BUILD."""
 
-    tensor: Tensor
+    data: bytes | bytearray
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    fortran: bool
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, data = state
@@ -90,12 +94,16 @@ class _Array:
             raise pickle.UnpicklingError('an array that is not plain little-endian numbers')
         if len(data) != math.prod(shape) * dtype.dtype.itemsize:
             raise pickle.UnpicklingError('an array with more or less data than its shape needs')
-        flat = torch.frombuffer(bytearray(data), dtype=dtype.dtype) if data else torch.empty(0, dtype=dtype.dtype)
-        if order == 'F':
-            self.tensor = flat.reshape(shape[::-1]).permute(*reversed(range(len(shape))))
-        else:
-            self.tensor = flat.reshape(shape)
+        self.data, self.dtype, self.shape, self.fortran = data, dtype.dtype, tuple(shape), order == 'F'
         return self
+
+    def tensor(self) -> Tensor:
+        """A tensor with its own copy of the data, in the order of PyTorch."""
+        dtype = self.dtype
+        flat = torch.frombuffer(bytearray(self.data), dtype=dtype) if self.data else torch.empty(0, dtype=dtype)
+        if self.fortran:
+            return flat.reshape(self.shape[::-1]).permute(*reversed(range(len(self.shape)))).contiguous()
+        return flat.reshape(self.shape)
 
 
 def _encoder() -> Callable[[str, str], bytes]:
@@ -145,7 +153,10 @@ def read_arrays(path: Path) -> State:
     if not isinstance(content, dict):
         raise pickle.UnpicklingError(f'a {type(content).__name__}, not a dict')
     content.pop(NAME_TABLE, None)
-    wrong = [str(key) for key, value in content.items() if not isinstance(value, _Array)]
+    wrong = [str(key) for key, value in content.items() if not isinstance(value, _Array) or not hasattr(value, 'data')]
     if wrong:
         raise pickle.UnpicklingError(f'entries that are no arrays: {", ".join(wrong)}')
-    return {str(key): value.tensor.contiguous() for key, value in content.items()}
+    total, size = sum(len(value.data) for value in content.values()), path.stat().st_size
+    if total > SHARED * size + SPARE:  # one bytes object may be the data of many arrays
+        raise pickle.UnpicklingError(f'arrays of {total:,} bytes together, in a file of {size:,}')
+    return {str(key): value.tensor() for key, value in content.items()}

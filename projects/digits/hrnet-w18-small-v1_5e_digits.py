@@ -1,6 +1,6 @@
 _base_ = [
     '../../configs/_base_/models/hrnet_cls.py',
-    'mmpretrain::_base_/default_runtime.py',
+    '../../configs/_base_/cls_runtime.py',
 ]
 
 # A small head on the small network: 64x64 pictures end in maps of 2x2 cells.

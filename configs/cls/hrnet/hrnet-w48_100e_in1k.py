@@ -3,7 +3,7 @@ _base_ = [
     '../../_base_/hrnet_w48.py',
     'mmpretrain::_base_/datasets/imagenet_bs32_pil_resize.py',
     '../../_base_/schedules/imagenet_sgd_100e.py',
-    'mmpretrain::_base_/default_runtime.py',
+    '../../_base_/cls_runtime.py',
 ]
 model = dict(
     backbone=dict(type=_base_.hrnet.type, arch=_base_.hrnet.arch),  # from scratch: a child may add init_cfg

@@ -4,7 +4,7 @@ _base_ = [
     '../../_base_/syncbn.py',
     '../../_base_/datasets/coco_detection_resizecrop.py',
     '../../_base_/schedules/schedule_1x_official.py',
-    'mmdet::_base_/default_runtime.py',
+    '../../_base_/det_runtime.py',
 ]
 model = dict(
     data_preprocessor=dict(batch_augments=_base_.batch_augments),

@@ -4,7 +4,7 @@ _base_ = [
     '../../_base_/syncbn.py',
     'mmdet::_base_/datasets/coco_detection.py',
     '../../_base_/schedules/schedule_1x_official.py',
-    'mmdet::_base_/default_runtime.py',
+    '../../_base_/det_runtime.py',
 ]
 model = dict(
     backbone=dict(_base_.hrnet, **_base_.syncbn),

@@ -3,6 +3,6 @@ _base_ = [
     '../../_base_/hrnet_w48.py',
     'mmdet::_base_/datasets/coco_detection.py',
     'mmdet::_base_/schedules/schedule_1x.py',
-    'mmdet::_base_/default_runtime.py',
+    '../../_base_/det_runtime.py',
 ]
 model = dict(backbone=_base_.hrnet, neck=dict(in_channels=_base_.hrnet_channels))

@@ -2,6 +2,6 @@ _base_ = [
     '../../_base_/models/cascade-mask-rcnn_hrnetv2p_mmdet1.py',
     '../../_base_/hrnet_w48.py',
     '../../_base_/datasets/coco_instance_test.py',
-    'mmdet::_base_/default_runtime.py',
+    '../../_base_/det_runtime.py',
 ]
 model = dict(backbone=_base_.hrnet, neck=dict(in_channels=_base_.hrnet_channels))

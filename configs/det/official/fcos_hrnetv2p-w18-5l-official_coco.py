@@ -2,7 +2,7 @@ _base_ = [
     '../../_base_/models/fcos_hrnetv2p_official.py',
     '../../_base_/hrnet_w18.py',
     '../../_base_/datasets/coco_detection_test.py',
-    'mmdet::_base_/default_runtime.py',
+    '../../_base_/det_runtime.py',
 ]
 model = dict(
     backbone=_base_.hrnet,

@@ -1,6 +1,6 @@
 """Train a recipe with the train tool of the framework it is for; mim runs this as hrnet_plugins' own tool."""
 
-from hrnet_plugins.recipes import run_framework_tool
+from hrnet_plugins.launch import run_tool
 
 if __name__ == '__main__':
-    run_framework_tool('train')
+    run_tool('train')

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
+from math import prod
 from typing import Literal
 
 from hrnet_plugins.state_dicts import State
@@ -23,6 +24,9 @@ Bindings = Mapping[str, int | str]
 
 Effect = Literal['folded', 'reshaped', 'reordered', 'made_absolute']
 """What a change of values does to entries. Each is the field of ``Report`` that lists these entries."""
+
+MOST_KEYS = 10_000
+"""Keys of one form that a file may be asked for; a number in a key decides how many there should be."""
 
 _INDEX = re.compile(r'\{(?:(\d+)\*)?(\w+)(?:\+(\d+))?\}')
 
@@ -42,7 +46,7 @@ class Template:
     def _regex(self) -> re.Pattern[str]:
         text = self.text.removesuffix('*')
         pieces = _INDEX.sub('\0', text).split('\0')
-        pattern = r'(\d+)'.join(re.escape(piece) for piece in pieces)
+        pattern = r'(\d{1,4})'.join(re.escape(piece) for piece in pieces)
         return re.compile(pattern + ('(.+)' if text != self.text else ''))
 
     @property
@@ -203,6 +207,9 @@ class Format:
             keys: Keys of the file.
             branches: Branches of its backbone.
             writing: Whether the file is to be written.
+
+        Raises:
+            ValueError: If a number in a key is so large that the file would need more entries than any has.
         """
         present = set(keys)
         matches = {
@@ -221,6 +228,8 @@ class Format:
                 template = row.source_template
                 if row.optional or template.open:
                     continue
+                if prod(sizes.get(name, 1) for name in template.names) > MOST_KEYS:
+                    raise ValueError(f'a number in the keys {template.text} is larger than any HRNet has')
                 ranges = (range(sizes.get(name, 1)) for name in template.names)
                 filled = (template.fill(dict(zip(template.names, values))) for values in product(*ranges))
                 missing += [key for key in filled if key not in present]

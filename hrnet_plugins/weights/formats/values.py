@@ -36,6 +36,8 @@ def fold_bias(state: State) -> list[str]:
         bias = state.pop(f'{conv}.bias', None) if name.endswith('.bn') else None
         if bias is not None:
             mean = state[f'{name}.running_mean']
+            if bias.shape != mean.shape:
+                raise ValueError(f'`{conv}.bias` has {len(bias)} numbers, and the batch norm after it {len(mean)}')
             state[f'{name}.running_mean'] = mean - bias.to(mean.dtype)
             folded.append(conv)
     return folded
@@ -65,7 +67,7 @@ def background_last(state: State) -> list[str]:
     touched = []
     for head, classes in _box_heads(state):
         touched += _map(state, f'{head}fc_cls', lambda x: x.roll(-1, 0))
-        rows = state[f'{head}fc_reg.weight'].shape[0]
+        rows = _entry(state, f'{head}fc_reg.weight').shape[0]
         if rows == 4 * classes:
             touched += _map(state, f'{head}fc_reg', lambda x: x[4:].clone())
         elif rows != 4:
@@ -88,7 +90,7 @@ def background_first(state: State) -> list[str]:
     for head, classes in _box_heads(state):
         most = max(most, classes)
         touched += _map(state, f'{head}fc_cls', lambda x: x.roll(1, 0))
-        rows = state[f'{head}fc_reg.weight'].shape[0]
+        rows = _entry(state, f'{head}fc_reg.weight').shape[0]
         agnostic = rows == 4 and (classes > 2 or head != 'roi_head.bbox_head.')
         if not agnostic and rows != 4 * (classes - 1):
             raise ValueError(_wrong_rows(head, rows, classes, 4 * (classes - 1)))
@@ -134,8 +136,14 @@ def _mask_logits(state: State) -> list[str]:
 def _map(state: State, layer: str, function: Callable[[Tensor], Tensor]) -> list[str]:
     keys = [f'{layer}.weight', f'{layer}.bias']
     for key in keys:
-        state[key] = function(state[key])
+        state[key] = function(_entry(state, key))
     return keys
+
+
+def _entry(state: State, key: str) -> Tensor:
+    if key not in state:
+        raise ValueError(f'`{key}` is missing: the head is not whole')
+    return state[key]
 
 
 def _wrong_rows(head: str, rows: int, classes: int, expected: int) -> str:

@@ -57,6 +57,6 @@ param_scheduler = [
 ]
 default_hooks = dict(
     logger=dict(interval=10),
-    checkpoint=dict(_delete_=True, type='CheckpointHook', interval=1, max_keep_ckpts=1),
+    checkpoint=dict(_delete_=True, type='hrnet_plugins.CheckpointHook', interval=1, max_keep_ckpts=1),
 )
 randomness = dict(seed=0)

@@ -1,4 +1,4 @@
-_base_ = 'mmdet::_base_/default_runtime.py'
+_base_ = '../../../configs/_base_/det_runtime.py'
 
 default_hooks = dict(
     logger=dict(interval=10),
