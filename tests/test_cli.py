@@ -122,20 +122,22 @@ def test_bringing_a_file_by_hand_is_told():
     ],
 )
 def test_a_weight_knows_its_recipe(name, framework, config, monkeypatch):
-    def record(argv, check):
-        cfg = Config.fromfile(argv[5], import_custom_modules=False)
-        seen.append((argv[3:5], Path(argv[5]).stem, argv[6:], cfg))
-        return subprocess.CompletedProcess(argv, 0)
+    def record(command, package, path, options, **_):
+        cfg = Config.fromfile(path, import_custom_modules=False)
+        seen.append(([command, package], Path(path).stem, list(options), cfg))
+        return 0
 
     seen = []
     monkeypatch.setattr(weight_config, 'DROPIN', 'hrnet_plugins')  # the real one would stay for other tests
-    monkeypatch.setattr(cli.subprocess, 'run', record)
+    monkeypatch.setattr(cli, 'start', record)
     result = run('test', name, '--no-progress', '--work-dir', 'x')
     assert result.exit_code == 0, result.output
     ((command, stem, rest, cfg),) = seen
     assert command == ['test', distribution_of(framework)]
     assert stem == config
-    assert rest == ['--checkpoint', f'hrnet://{name.removeprefix("hrnet://")}', '--work-dir', 'x']
+    hook = ['--cfg-options', 'default_hooks.checkpoint.type=hrnet_plugins.CheckpointHook']
+    ours = hook if framework == 'mmseg' else []  # the recipes have it, and mmseg's own config has mmengine's
+    assert rest == [*ours, '--checkpoint', f'hrnet://{name.removeprefix("hrnet://")}', '--work-dir', 'x']
     assert ('custom_imports' in cfg) == (framework == 'mmseg')
     if config == 'cls_w18_ms_aug':
         resize = cfg.test_dataloader.dataset.pipeline[1]
@@ -243,15 +245,69 @@ GLOO = ['--cfg-options', 'runner_type=hrnet_plugins.GlooRunner', *PROGRESS]
 def test_options_go_to_mim_as_they_are(args, gpus, rest, monkeypatch):
     seen = []
 
-    def record(argv, check):
-        seen.append(argv)
-        return subprocess.CompletedProcess(argv, 3)
+    def record(*args, **named):
+        seen.append((*args, named))
+        return 3
 
-    monkeypatch.setattr(cli.subprocess, 'run', record)
+    monkeypatch.setattr(cli, 'start', record)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpus)
     result = run(*args)
-    assert seen == [[sys.executable, '-m', 'mim', args[0], distribution_of('mmdet'), str(recipes()[NAME]), *rest]]
+    named = dict(framework='mmdet', trust=False)
+    assert seen == [(args[0], distribution_of('mmdet'), recipes()[NAME], tuple(rest), named)]
     assert result.exit_code == 3
+
+
+def test_trust_is_our_own_word(monkeypatch):
+    monkeypatch.setenv('HRNET_PLUGINS_TRUST', '')
+    seen = []
+    monkeypatch.setattr(cli, 'start', lambda *args, **named: seen.append((args[3], named['trust'])) or 0)
+    assert run('test', NAME, 'a.pth', '--trust', '--no-progress', '--out', 'b.pkl').exit_code == 0
+    assert seen == [(('--checkpoint', 'a.pth', '--out', 'b.pkl'), True)]
+
+
+def test_configs_with_mmengines_hook_train_with_ours(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(cli, 'start', lambda *args, **named: seen.append(args[3]) or 0)
+    path = tmp_path / 'x.py'
+    path.write_text("default_scope = 'mmdet'\ndefault_hooks = dict(checkpoint=dict(type='CheckpointHook'))\n")
+    run('train', str(path), '--no-progress')
+    run('train', str(path), '--no-progress', '--cfg-options', 'default_hooks.checkpoint.type=Mine')
+    ours = ('--cfg-options', 'default_hooks.checkpoint.type=hrnet_plugins.CheckpointHook')
+    assert seen == [ours, ('--cfg-options', 'default_hooks.checkpoint.type=Mine')]
+
+
+@pytest.mark.parametrize(
+    ('option', 'said'),
+    [
+        ('train_dataloder.batch_size=2', 'did you mean train_dataloader.batch_size?'),
+        ('train_dataloader.batchsize=2', 'did you mean train_dataloader.batch_size?'),
+        ('model.bakbone.norm_eval=True', 'did you mean model.backbone.norm_eval?'),
+        ('optim_wraper.optimizer.lr=0.1', 'did you mean optim_wrapper.optimizer.lr?'),
+        ('trian_cfg.max_epochs=1', 'did you mean train_cfg.max_epochs?'),
+        ('something=1', 'no key of the config takes it; the nearest is'),
+        ('param_scheduler.7.begin=1', 'is a list of 2: write a number from 0 to 1'),
+        ('model.backbone.arch.width=1', "is 'w18', which has no keys"),
+        ('batch_size', 'must be KEY=VALUE'),
+    ],
+)
+def test_options_that_nothing_takes_are_refused(option, said, monkeypatch):
+    monkeypatch.setattr(cli, 'start', lambda *args, **named: 0)
+    for command in (('train', NAME), ('test', NAME, 'a.pth')):
+        done = run(*command, '--cfg-options', option)
+        assert done.exit_code == 1
+        assert said in done.output
+
+
+@pytest.mark.parametrize(
+    'option',
+    [
+        'train_dataloader.dataset.indices=8', 'model.backbone.norm_eval=True', 'randomness.seed=0', 'work_dir=x',
+        'param_scheduler.1.end=3', 'runner_type=Mine', 'load_from=x.pth', 'model.backbone.with_cp=True',
+    ],
+)  # fmt: skip
+def test_options_that_something_takes_pass(option, monkeypatch):
+    monkeypatch.setattr(cli, 'start', lambda *args, **named: 0)
+    assert run('train', NAME, '--cfg-options', option).exit_code == 0
 
 
 def test_the_users_own_runner_type_wins(monkeypatch):
