@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS
 
 from hrnet_plugins.training.coco_check import check_coco
 from hrnet_plugins.training.findings import Finding, error, some, warning
@@ -92,8 +92,8 @@ def _classes(dataset: Mapping[str, Any], scope: str | None) -> list[str] | None:
         return path.read_text().split('\n') if path.is_file() else [named]
     if named is not None:
         return [str(name) for name in named]
-    with DefaultScope.overwrite_default_scope(scope):
-        found = DATASETS.get(str(dataset.get('type')))
+    kind = str(dataset.get('type'))
+    found = DATASETS.get(kind if '.' in kind or not scope else f'{scope}.{kind}')
     own = getattr(found, 'METAINFO', None) or {}
     return list(own['classes']) if 'classes' in own else None
 

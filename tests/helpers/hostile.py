@@ -1,3 +1,4 @@
+# ruff: noqa: E501, a table reads best with a row a line
 """Files that try to run code when they are read, and texts that try it when they are taken for a config."""
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def texts(trace: Path) -> dict[str, str]:
         'type through a module': f"model = dict(type='mmengine.utils.package_utils.subprocess.call', args=[{str(trace)!r}])\n",
         'type of a module': "model = dict(type='antigravity')\n",
         'type load': "model = dict(type='mmengine.load', file='evil.pkl')\n",
-        'nms': f"model = dict(test_cfg=dict(nms=dict(type={run!r}, iou_threshold=0.5)))\n",
+        'nms': f'model = dict(test_cfg=dict(nms=dict(type={run!r}, iou_threshold=0.5)))\n',
         'warp mode': f'model = dict(warp_mode={run!r})\n',
         'scope': "default_scope = 'evil'\n",
         'inner scope': "model = dict(type='A', _scope_='evil')\n",

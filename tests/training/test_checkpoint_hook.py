@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings('ignore')
 
 
 def test_killed_trainings_resume(tmp_path):
-    rng = random.Random(0)
+    rng = random.Random(0)  # noqa: S311, moments
     work = tmp_path / 'work'
     work.mkdir()
     for i in range(4):
@@ -65,7 +65,7 @@ def test_damaged_checkpoints_are_skipped_and_named(tmp_path):
     assert len(skipped) == 2
     assert 'epoch_4.pth' in skipped[0]
     path.unlink()
-    with pytest.raises(ValueError, match='no checkpoint in .* can be resumed from'):
+    with pytest.raises(ValueError, match=r'no checkpoint in .* can be resumed from'):
         train(tmp_path, epochs=3)
 
 
