@@ -90,8 +90,10 @@ class CheckpointHook(hooks.CheckpointHook):
 
     def before_train_epoch(self, runner: Any) -> None:
         """Go on with the random generators where the checkpoint was written."""
-        if self._resumed is not None:
-            random_state.restore(self._resumed)
+        # The state from a checkpoint, or of an epoch in which no iteration was left to undo the workers' start.
+        before = self._resumed or self._epoch_start
+        if before is not None:
+            random_state.restore(before)
             self._resumed = None
         self._epoch_start = random_state.current()
 
