@@ -1,6 +1,7 @@
 # make demo     train and test a small HRNet detector on handwritten digits, with pictures
 # make test     the quick tests, in up to 4 processes; ARGS are pytest's, as in make test ARGS="-m slow"
 # make bench    compare the speed of inference with others' (benchmarks/inference)
+# make torture  make files, trainings and data misbehave, and write docs/torture.md; minutes
 # make readme   write the README's tables of recipes from the metafiles
 # make catalog  write the catalog of weights from what the installed frameworks and timm publish
 # make locks    write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes the newest releases
@@ -13,7 +14,7 @@ ARGS ?=
 # Not abspath, which takes a name with a space for two.
 PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 
-.PHONY: setup demo test lint readme bench locks catalog
+.PHONY: setup demo test lint readme bench torture locks catalog
 
 setup:
 	@requirements/setup.sh "$(STACK)" "$(VENV)"
@@ -32,6 +33,9 @@ readme: setup
 
 bench: setup
 	python -m benchmarks.inference --budget 35 $(ARGS)
+
+torture: setup
+	OMP_NUM_THREADS=1 python -m tools.torture $(ARGS)
 
 # Universal: one file a stack serves every Python and platform, with markers. It names no registry.
 locks: setup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import importlib
 import importlib.util
 import math
@@ -18,6 +19,7 @@ from hrnet_plugins.hub import load_weights
 from hrnet_plugins.inference.exportable import exportable_part
 from hrnet_plugins.inference.part import Part, Run
 from hrnet_plugins.inference.tracing import trace
+from hrnet_plugins.leftovers import remove_leftovers
 from hrnet_plugins.recipes import model_of, recipe_path
 
 TOLERANCE = 1e-4
@@ -138,7 +140,8 @@ def write(part: Part, path: Path, target: ExportFormat, *, facts: Mapping[str, s
     """
     library = importlib.import_module(target.module)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    remove_leftovers(path.parent, f'.{glob.escape(path.name)}.*')
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}.') as folder:
         draft = Path(folder) / path.name
         description = library.write(trace(part), part, draft, facts)
         errors = compare(library.open_with_runtime(draft), part)
@@ -149,7 +152,9 @@ def write(part: Part, path: Path, target: ExportFormat, *, facts: Mapping[str, s
                 f'than {TOLERANCE:.0e}: the file is not kept'
             )
         drafts = sorted(Path(folder).iterdir(), key=lambda file: file != draft)  # the file first
-        files = tuple(file.replace(path.parent / file.name) for file in drafts)
+        if len(drafts) > 1:  # a file that names others must never stand beside those of another model
+            path.unlink(missing_ok=True)
+        files = tuple(file.replace(path.parent / file.name) for file in reversed(drafts))[::-1]
     return Export(path, files, description, target.runtime, part.note, part.min_size, errors)
 
 

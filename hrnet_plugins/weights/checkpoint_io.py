@@ -5,6 +5,7 @@ Reading is safe since no code that a file contains or refers to is ever run.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import pickle
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hrnet_plugins.leftovers import remove_leftovers
 from hrnet_plugins.recipes import plain_meta
 from hrnet_plugins.safe_globals import allow_mmengine_checkpoints
 from hrnet_plugins.state_dicts import State
@@ -137,6 +139,7 @@ def save(
     Raises:
         ValueError: If it has neither suffix.
         FileNotFoundError: If its folder does not exist.
+        OSError: If the file cannot be written there.
     """
     path = Path(path)
     if path.suffix not in ('.safetensors', '.pth'):
@@ -145,15 +148,17 @@ def save(
         raise FileNotFoundError(f'`path` ({path}) is in a folder that does not exist: make {path.parent}')
     # Copies: safetensors refuses tensors that share memory, and torch would write all of the memory behind a view.
     copies = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
-    handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
+    if path.is_dir():
+        raise IsADirectoryError(f'`path` ({path}) is a folder: name a file')
+    remove_leftovers(path.parent, f'.{glob.escape(path.name)}.*')
+    try:
+        handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
+    except OSError as error:
+        raise OSError(f'`path` ({path}) cannot be written: {error.strerror}') from None
     os.close(handle)
     temporary = Path(name)
     try:
-        if path.suffix == '.pth':
-            torch.save(copies if meta is None else dict(state_dict=copies, meta=dict(meta)), temporary)
-        else:
-            texts = {**(metadata or {}), **({} if meta is None else {_META: json.dumps(meta)})}
-            _safetensors().save_file(copies, temporary, metadata=texts or None)
+        _write(copies, temporary, path, meta=meta, metadata=metadata)
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # as for any new file; a temporary one is readable by its owner only
@@ -178,6 +183,27 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
             return dict(file.metadata() or {})
     except Exception as error:  # as the reading library raises it
         raise _damaged(path, error) from None
+
+
+def _write(
+    state: State, file: Path, target: Path, *, meta: Mapping[str, Any] | None, metadata: Mapping[str, str] | None
+) -> None:
+    """Write a file to the disk, so that a name that it gets afterwards never means a half of it."""
+    try:
+        if target.suffix == '.pth':
+            torch.save(state if meta is None else dict(state_dict=state, meta=dict(meta)), file)
+        else:
+            texts = {**(metadata or {}), **({} if meta is None else {_META: json.dumps(meta)})}
+            _safetensors().save_file(state, file, metadata=texts or None)
+        with file.open('rb') as written:
+            os.fsync(written.fileno())
+    except (OSError, RuntimeError) as error:  # torch's writer and safetensors' raise errors of their own
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise OSError(f'`path` ({target}) cannot be written: {reason}') from None
+    except Exception as error:
+        if type(error).__name__ != 'SafetensorError':
+            raise
+        raise OSError(f'`path` ({target}) cannot be written: {error}') from None
 
 
 def _load_zip(path: Path, map_location: Any) -> Any:

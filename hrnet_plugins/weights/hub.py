@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from hrnet_plugins.leftovers import remove_leftovers
 from hrnet_plugins.state_dicts import State
 from hrnet_plugins.weights import cache
 from hrnet_plugins.weights.catalog import CATALOG, SCHEME, Source, Weight, named
@@ -64,6 +65,8 @@ def load(name: str) -> State:
         log.warning('%s cannot be kept in the cache: %s', name, error)
         return _fetch(name, weight, None)[0]
     with lock:
+        for left in (f'{name}.*/', f'.{cached.name}.*'):  # of processes that were killed while they held the lock
+            remove_leftovers(cached.parent, left, age=0)
         state = cache.read(cached, weight, quiet=True)  # by the process that held the lock before
         if state is None:
             state, source = _fetch(name, weight, cached.parent)

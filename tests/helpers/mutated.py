@@ -103,16 +103,13 @@ MUTATIONS: dict[str, Mutation] = {
 def greedy_files(folder: Path) -> dict[str, Path]:
     """Small files that ask for much memory or time, by what they do."""
     one, shared, kernel = torch.ones(1), torch.ones(250_000), torch.ones(4, 4, 3, 3)
+    digits = 'backbone.stage2.987654321.branches'
     contents = {
         'expanded': {'backbone.conv1.weight': one.expand(64, 10**8)},
         '200,000 keys': {f'backbone.layer{i}': one for i in range(200_000)},
-        'views of one storage': {f'backbone.{i}': torch.ones(250_000).view(-1) for i in range(1)},
-        'nine digits': {
-            f'backbone.stage2.987654321.branches.{i}.0.conv1.weight': torch.ones(4, 4, 3, 3) for i in (0, 1)
-        },
+        'views of one storage': {f'backbone.{i}': shared[i:] for i in range(10_000)},
+        'nine digits': {f'{digits}.{i}.0.conv1.weight': kernel for i in (0, 1)},
     }
-    shared = torch.ones(250_000)
-    contents['views of one storage'] = {f'backbone.{i}': shared[i:] for i in range(10_000)}
     found = {}
     for name, content in contents.items():
         found[name] = folder / f'{name.replace(" ", "-")}.pth'
