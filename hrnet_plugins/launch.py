@@ -154,7 +154,11 @@ def _is_running(number: int) -> bool:
         return False
     except OSError:
         return True
-    return True
+    try:
+        state = Path(f'/proc/{number}/stat').read_text().rpartition(')')[2].split()[0]
+    except (OSError, IndexError):  # no Linux
+        return True
+    return state not in 'ZX'  # ended, and nobody has asked how
 
 
 if __name__ == '__main__':
