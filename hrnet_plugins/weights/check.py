@@ -21,6 +21,8 @@ from hrnet_plugins.weights.formats.spec import Format
 from hrnet_plugins.weights.formats.values import batch_norms
 from hrnet_plugins.weights.head_rules import head_problems
 
+_LARGE = re.compile(r'\.\d{4,}\.')
+"""A number in a key that counts more layers of a kind than any model has."""
 _FOLDED = '.conv.bias'
 """End of the keys of biases that a change of values will remove: no module of ours has them."""
 
@@ -56,6 +58,7 @@ def check_whole(state: State, fmt: Format, *, names: Mapping[str, str], unknown:
     missing_parts = [old_name(key) for key in expected if key not in found and not is_counter(key)]
     missing = [*missing_heads, *missing_parts, *map(old_name, _missing_of_batch_norms(renamed))]
     unknown = [*unknown, *(old_name(key) for key in found if key not in expected)]
+    unknown += [old_name(key) for key in renamed if key not in found and _LARGE.search(key)]
 
     problems = key_problems({'unknown keys': unknown, 'missing keys': list(dict.fromkeys(missing))})
     wrong = shape_problems(found, expected, old_name)
