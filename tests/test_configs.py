@@ -234,6 +234,10 @@ def test_recipe_is_mmdets_but_for_the_classes(name):
             cfg['train_dataloader'].pop('num_workers')
     if 'htc' in name:
         assert ours.pop('custom_hooks') == [dict(type='hrnet_plugins.StuffMapsHook')]
+    hooks = ours['default_hooks']
+    assert hooks.pop('check_run') == dict(type='hrnet_plugins.CheckRunHook')
+    assert hooks['checkpoint']['type'] == 'hrnet_plugins.CheckpointHook'
+    hooks['checkpoint']['type'] = theirs['default_hooks']['checkpoint']['type']
     assert without_scope(ours) == without_scope(theirs)
     assert ours_neck == {'num_outs': 5, **neck, 'type': 'hrnet_plugins.HRFPN'}
     theirs_name = backbone['init_cfg']['checkpoint'].removeprefix('open-mmlab://msra/hrnetv2_')

@@ -69,7 +69,7 @@ def mutated_files(rng: random.Random, folder: Path) -> Outcomes:
     """State dicts with one thing wrong: one error, no traceback of another kind."""
     models = (
         frameworks.two_stage('cascade-mask', TINY, num_classes=3),
-        frameworks.fcos(TINY, num_classes=3, channels=16),
+        frameworks.fcos(TINY, num_classes=3, channels=32),
         frameworks.classifier(TINY, mid_channels=(8, 16, 24, 40), out_channels=24, num_classes=5),
         HRNet(TINY),
     )
