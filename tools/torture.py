@@ -197,6 +197,14 @@ TRIALS: tuple[Callable[[random.Random, Path], Outcomes], ...] = (
 )
 
 
+def _until_error(outcomes: Outcomes) -> Outcomes:
+    """Outcomes of a trial; one that breaks off has fallen there, and the others go on."""
+    try:
+        yield from outcomes
+    except Exception as error:  # of whatever was tortured
+        yield f'broke off: {type(error).__name__}: {error}', False
+
+
 def main() -> None:
     """Run all trials, print what did not hold, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -212,7 +220,7 @@ def main() -> None:
         title = (trial.__doc__ or '').rstrip('.')
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             rng = random.Random(f'{args.seed} {trial.__name__}')  # noqa: S311, choices
-            outcomes = list(trial(rng, Path(folder)))
+            outcomes = list(_until_error(trial(rng, Path(folder))))
         held = sum(outcome for _, outcome in outcomes)
         print(f'{trial.__name__}: {held} of {len(outcomes)} held')
         rows.append(f'| {trial.__name__.replace("_", " ")} | {title} | {len(outcomes)} | {held} |')
