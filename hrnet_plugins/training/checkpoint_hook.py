@@ -126,7 +126,8 @@ class CheckpointHook(hooks.CheckpointHook):
             ValueError: If it does not fit.
         """
         training = isinstance(runner._train_loop, BaseLoop)
-        check_fit(checkpoint, runner.model, name=str(runner._load_from), whole=not training or bool(runner._resume))
+        testing = not training and any(isinstance(loop, BaseLoop) for loop in (runner._val_loop, runner._test_loop))
+        check_fit(checkpoint, runner.model, name=str(runner._load_from), whole=testing or bool(runner._resume))
         if training and runner._resume:
             self._resumed = random_state.own(checkpoint.get(_RANDOM))
 
