@@ -30,6 +30,10 @@ INSTRUCTION_SETS = (
 """Those for which PyTorch's and oneDNN's kernels differ, as Linux names them on x86 and ARM."""
 
 
+BF16_INSTRUCTION_SETS = frozenset({'avx512_bf16', 'amx_bf16', 'bf16'})
+"""Those that compute in bfloat16, on x86 and ARM."""
+
+
 def describe() -> dict[str, object]:
     """All there is to say, as values that JSON can hold: what a report of a problem should carry."""
     return dict(
@@ -57,6 +61,22 @@ def instruction_sets() -> tuple[str, ...]:
     fields = _cpu_fields()
     flags = {*fields.get('flags', '').split(), *fields.get('Features', '').split()}  # on x86, on ARM
     return tuple(name for name in INSTRUCTION_SETS if name in flags)
+
+
+def has_bf16_instructions() -> bool:
+    """True when the processor computes in bfloat16 at least as fast as in float32, and oneDNN may use that.
+
+    ``ONEDNN_MAX_CPU_ISA`` hides instructions from oneDNN. With AVX512 alone oneDNN imitates bfloat16 in float32.
+    """
+    import torch  # noqa: PLC0415, importing this file must stay quick
+
+    limit = os.environ.get('ONEDNN_MAX_CPU_ISA', os.environ.get('DNNL_MAX_CPU_ISA', 'ALL')).upper()
+    known = instruction_sets()
+    return (
+        bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        and limit not in ('AVX512_CORE', 'AVX512_CORE_VNNI')
+        and (not known or not BF16_INSTRUCTION_SETS.isdisjoint(known))
+    )
 
 
 def memory() -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
+
+from hrnet_plugins.environment import has_bf16_instructions
 
 DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
     {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -27,17 +31,28 @@ def dtype_of(dtype: torch.dtype | str | None) -> torch.dtype:
     return found
 
 
-def check_device(dtype: torch.dtype, device: torch.device) -> None:
-    """Check that a device computes in a precision at least as fast as in float32.
+def precision_on(device: torch.device, dtype: torch.dtype) -> torch.dtype:
+    """The precision to compute in on a device: ``dtype``, or float32 where bfloat16 would be slower and less exact.
+
+    That is so on a CPU without instructions for bfloat16, and is logged.
 
     Raises:
         ValueError: For float16 on a CPU without instructions for it.
     """
+    if dtype == torch.bfloat16 and device.type == 'cpu' and not has_bf16_instructions():
+        print_log(
+            'This CPU has no instructions for bfloat16, so the accelerated model computes in float32, which is faster '
+            'here and more exact',
+            logger='current',
+            level=logging.WARNING,
+        )
+        return torch.float32
     if dtype == torch.float16 and device.type == 'cpu' and not torch.ops.mkldnn._is_mkldnn_fp16_supported():
         raise ValueError(
             '`dtype` (torch.float16) is slower than float32 on this CPU, which has no instructions for it: use '
             'torch.bfloat16, or move the model to a GPU'
         )
+    return dtype
 
 
 def precision_of(module: nn.Module) -> torch.dtype:

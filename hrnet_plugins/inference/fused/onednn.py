@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hrnet_plugins.inference.fused.conv_bn import FusedConv
 
 MAX_CACHED_SHAPES = 256
-"""Map shapes that a cache remembers. Few shapes need a layout of their own; the others share one."""
+"""Map shapes that a cache remembers, the newest. Few shapes need a layout of their own; the others share one."""
 
 _SUPPORTED: Mapping[torch.dtype, Callable[[], bool]] = MappingProxyType(
     {
@@ -86,11 +86,11 @@ class PackedWeightCache:
         found = self._by_shape.get(shape)
         if found is None:
             new = torch.ops.mkldnn._reorder_convolution_weight(weight(), *self.geometry, shape)
-            known = {id(tensor): tensor for tensor in list(self._by_shape.values())}.values()  # threads may add some
-            if len(self._by_shape) == MAX_CACHED_SHAPES:
-                self._by_shape.clear()
+            before = self._by_shape  # replaced as a whole: other threads read it, and may replace it too
+            known = {id(tensor): tensor for tensor in before.values()}.values()
             found = next((tensor for tensor in known if _bytes(tensor) == _bytes(new)), new)
-            self._by_shape[shape] = found
+            newest = list(before.items())[1 - MAX_CACHED_SHAPES :]
+            self._by_shape = {**dict(newest), shape: found}
         return found
 
 

@@ -43,6 +43,7 @@ class GraphCache:
         self.max_graphs = max_graphs
         self.captured: dict[Any, Run] = {}
         self._seen: dict[Any, None] = {}
+        self._filling = threading.Lock()
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, C, H, W) -> the function's outputs, which later calls do not write over."""
@@ -60,19 +61,25 @@ class GraphCache:
             return self.run(images)
         if key not in self._seen:
             if len(self._seen) >= 64 * self.max_graphs:
-                del self._seen[next(iter(self._seen))]
+                self._seen.pop(next(iter(tuple(self._seen))), None)  # another thread may have been first
             self._seen[key] = None
             return self.run(images)
+        with self._filling:  # of threads that come here at once, the first captures
+            if key not in self.captured and len(self.captured) < self.max_graphs:
+                self.captured[key] = self._captured(images)
+        return self.captured.get(key, self.run)(images)
+
+    def _captured(self, images: Tensor) -> Run:
+        """A graph for the shape of these images, or what runs without one where the model cannot be captured."""
         try:
-            self.captured[key] = self.capture(self.run, images)
+            return self.capture(self.run, images)
         except RuntimeError as error:
             warnings.warn(
-                f'images of {key[0]} run without a CUDA graph, which cannot hold the model: '
+                f'images of {tuple(images.shape)} run without a CUDA graph, which cannot hold the model: '
                 f'{error.__context__ or error}',  # the context is the cause; the error itself is the end of the capture
-                stacklevel=2,
+                stacklevel=3,
             )
-            self.captured[key] = self.run
-        return self.captured[key](images)
+            return self.run
 
 
 _CAPTURING = threading.RLock()
