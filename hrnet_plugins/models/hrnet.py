@@ -160,9 +160,9 @@ class HRNet(NamedNorms, BaseModule):
         x = self.relu(self.norm1(self.conv1(x)))  # (B, 64, H/2, W/2)
         x = self.relu(self.norm2(self.conv2(x)))  # (B, 64, H/4, W/4)
         feats = [self.layer1(x)]
-        feats = self.stage2(_pass_on(self.transition1, feats))
-        feats = self.stage3(_pass_on(self.transition2, feats))
-        feats = self.stage4(_pass_on(self.transition3, feats))
+        feats = self.stage2(pass_on(self.transition1, feats))
+        feats = self.stage3(pass_on(self.transition2, feats))
+        feats = self.stage4(pass_on(self.transition3, feats))
         return tuple(feats[i] for i in self.out_indices)
 
     def init_weights(self) -> None:
@@ -237,7 +237,7 @@ def _transition(before: Sequence[int], after: Sequence[int], layers: LayerFactor
     return nn.ModuleList(steps)
 
 
-def _pass_on(transition: nn.ModuleList, feats: Sequence[Tensor]) -> list[Tensor]:
+def pass_on(transition: nn.ModuleList, feats: Sequence[Tensor]) -> list[Tensor]:
     """Maps of one stage to those of the next; new branches start from the coarsest map."""
     sources = [*feats, *[feats[-1]] * (len(transition) - len(feats))]
     return [step(x) for step, x in zip(transition, sources)]

@@ -58,6 +58,31 @@ def test_large_batches_are_taken_in_parts(monkeypatch):
     assert batches == [5]
 
 
+@pytest.mark.parametrize(
+    ('name', 'banded'),
+    [('tiny', True), ('bottlenecks', True), ('bilinear', True), ('grey', True), ('group norm', False)],
+)
+@pytest.mark.parametrize('size', [(1, 1024, 64), (1, 1029, 61), (2, 1000, 37), (1, 1025, 3), (1, 60, 900)])
+def test_large_images_go_through_stage_1_in_bands(monkeypatch, name, banded, size):
+    plain = built(name)
+    fast = optimize(plain, torch.float32)
+    rows, first_maps = [], type(fast)._first_maps
+    monkeypatch.setattr(type(fast), '_first_maps', lambda self, x: (rows.append(x.shape[2]), first_maps(self, x))[1])
+    monkeypatch.setattr(modules, 'BAND_PIXELS', 100 * size[2])
+    batch, height, width = size
+    x = image((batch, plain.in_channels, height, width))
+    with torch.no_grad():
+        for a, b in zip(fast(x), plain(x), strict=True):
+            assert_equal(a, b)
+            assert a.is_contiguous(memory_format=torch.channels_last)
+        banded = banded and batch * height * width > modules.BAND_PIXELS
+        assert (len(rows) > 1) is banded and (not rows or max(rows) < 400)
+        rows.clear()
+        plain.layer1.register_forward_hook(lambda module, args, output: rows.append(output.shape[2]))
+        fast(x)
+    assert rows == [-(-height // 4)], 'a hook sees the whole map'
+
+
 def test_a_cpu_without_instructions_for_bfloat16_computes_as_pytorch_does(monkeypatch):
     monkeypatch.setattr(onednn, '_SUPPORTED', {**onednn._SUPPORTED, torch.bfloat16: lambda: False})
     plain = fill(HRNet(TINY)).eval()

@@ -7,15 +7,21 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from hrnet_plugins.inference.fused.conv_bn import has_hooks
+from hrnet_plugins.inference.fused.conv_bn import FusedConv, has_hooks
 from hrnet_plugins.inference.fused.streams import run_parallel
 from hrnet_plugins.inference.proxy import Proxy
+from hrnet_plugins.models.hrnet import check_image, pass_on
 from hrnet_plugins.models.layers import ResidualBlock
 
 MAX_PIXELS = 1 << 21
 """Image pixels that a CPU takes at once. The maps of more pixels leave its caches."""
+BAND_PIXELS = 1 << 22
+"""Pixels of one image that a CPU takes through stage 1 at once. Its maps take 100 to 200 bytes a pixel, far more than
+those of the other stages."""
+BAND_STRIDE = 8
+"""Bands begin at rows that are multiples of the coarsest stride of ``transition1``."""
 
 
 class FusedHRModule(Proxy):
@@ -77,7 +83,8 @@ class ContiguousOp(Proxy):
 class FusedHRNet(Proxy):
     """``HRNet`` whose convolutions may have extra channels of zeros; the outputs come without them.
 
-    On a CPU a large batch is split, unless a hook would see the pieces.
+    On a CPU a large batch is split, and a large image goes through stage 1 in bands, unless a hook would see the
+    pieces.
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -89,8 +96,54 @@ class FusedHRNet(Proxy):
         pieces = [self._run_piece(piece) for piece in x.split(images)]
         return tuple(torch.cat(maps) for maps in zip(*pieces))
 
+    def _forward_in_bands(self, x: Tensor) -> tuple[Tensor, ...]:
+        check_image(x, self.in_channels)
+        feats = self.stage2(self._first_maps_in_bands(x))
+        feats = self.stage3(pass_on(self.transition2, feats))
+        feats = self.stage4(pass_on(self.transition3, feats))
+        return tuple(feats[i] for i in self.out_indices)
+
+    def _first_maps_in_bands(self, x: Tensor) -> list[Tensor]:
+        """The maps that stage 2 receives, computed in bands of rows, each with the rows around it that its pixels see.
+
+        (B, in_channels, H, W) -> maps (B, C_i, h_i, w_i) at strides 4 and 8.
+        """
+        height, width = x.shape[2:]
+        wide = [m for m in self.layer1.modules() if isinstance(m, FusedConv) and m.weight.shape[-1] > 1]
+        seen = 4 * (len(wide) + 3)  # a row each at stride 4; the stem and the transition see two rows, and some more
+        seen = -(-seen // BAND_STRIDE) * BAND_STRIDE
+        rows = max(seen, BAND_PIXELS // (len(x) * width) // BAND_STRIDE * BAND_STRIDE)
+        wholes: list[Tensor] = []
+        for top in range(0, height, rows):
+            first = max(0, top - seen)
+            band = self._first_maps(x[:, :, first : top + rows + seen])
+            for i, part in enumerate(band):  # at strides 4 and 8
+                stride = 4 << i
+                if not top:
+                    size = len(x), part.shape[1], -(-height // stride), part.shape[3]
+                    wholes.append(part.new_empty(size).contiguous(memory_format=torch.channels_last))
+                begin, end = top // stride, min(-(-(top + rows) // stride), wholes[i].shape[2])
+                before = (top - first) // stride
+                wholes[i][:, :, begin:end] = part[:, :, before : before + end - begin]
+        return wholes
+
+    def _is_local(self) -> bool:
+        """True when the layers before stage 2 see a few rows only: all are fused convolutions, no norm is left."""
+        layers = (self.conv1, self.norm1, self.conv2, self.norm2, self.layer1, self.transition1)
+        leaves = [m for layer in layers for m in layer.modules() if not m._modules]
+        return all(isinstance(m, (FusedConv, nn.Identity, nn.ReLU, nn.ModuleList)) for m in leaves)
+
+    def _first_maps(self, x: Tensor) -> list[Tensor]:
+        x = self.relu(self.norm1(self.conv1(x)))
+        x = self.relu(self.norm2(self.conv2(x)))
+        return pass_on(self.transition1, [self.layer1(x)])
+
     def _run_piece(self, x: Tensor) -> tuple[Tensor, ...]:
-        outputs = super().forward(x)
+        large = x.device.type == 'cpu' and x.dim() == 4 and len(x) * x.shape[2] * x.shape[3] > BAND_PIXELS
+        if large and self._is_local() and not any(map(has_hooks, self.modules())):
+            outputs = self._forward_in_bands(x)
+        else:
+            outputs = super().forward(x)
         return tuple(
             out if out.shape[1] == channels else out[:, :channels].contiguous(memory_format=torch.channels_last)
             for out, channels in zip(outputs, self.out_channels)
