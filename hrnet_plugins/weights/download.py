@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import queue
 import tempfile
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +19,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 TIMEOUT = 10.0
 """Seconds to wait for a connection or for the next bytes."""
+MIN_SPEED = 1024
+"""Bytes a second below which a transfer is given up, once that has lasted for three times the timeout."""
 _CHUNK = 1 << 20
+_SLOW = 3
+"""How many times the timeout something may take that never stops for as long as the timeout."""
 _NO_HEAD = (403, 405, 501)
 """What hosts answer that give files and do not answer questions about them, such as those of signed addresses."""
 
@@ -34,7 +41,8 @@ def download(url: str, target: Path, *, sha256: str = '', timeout: float = TIMEO
             downloads it into the folder of ``target``.
         target: The file to write; its folder must exist.
         sha256: The hexadecimal digits with which the file's SHA-256 must begin; empty checks nothing.
-        timeout: Seconds to wait for a connection, and again each time for the next bytes.
+        timeout: Seconds to wait for a connection, and again each time for the next bytes. A host that gives a few bytes
+            now and then is given up after three times as long.
 
     Returns:
         Where the file is.
@@ -79,14 +87,14 @@ def size_of(url: str, *, timeout: float = TIMEOUT) -> int:
     opener = urllib.request.build_opener(_SameQuestion)
     with _connection_errors(timeout):
         try:
-            with opener.open(_request(url, 'HEAD'), timeout=timeout) as response:
+            with _open(_request(url, 'HEAD'), timeout, opener) as response:
                 return int(response.headers.get('Content-Length') or 0)
         except urllib.request.HTTPError as error:
             if error.code not in _NO_HEAD:
                 raise
         request = _request(url)
         request.add_header('Range', 'bytes=0-0')
-        with opener.open(request, timeout=timeout) as response:
+        with _open(request, timeout, opener) as response:
             total = response.headers.get('Content-Range', '').rpartition('/')[2]
             return int(total) if total.isdigit() else int(response.headers.get('Content-Length') or 0)
 
@@ -108,17 +116,23 @@ def _stream(url: str, file: object, timeout: float) -> str:
     columns = (TextColumn('{task.description}'), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with (
         _connection_errors(timeout),
-        urllib.request.urlopen(_request(url), timeout=timeout) as response,  # noqa: S310, catalog's
+        _open(_request(url), timeout) as response,
         Progress(*columns) as progress,
     ):
         total = int(response.headers.get('Content-Length') or 0) or None
         bar = progress.add_task(url.rsplit('/', 1)[1], total=total)
-        received = 0
+        received = counted = 0
+        since = time.monotonic()
         while chunk := response.read1(_CHUNK):
             file.write(chunk)  # type: ignore[attr-defined]  # an open binary file
             digest.update(chunk)
             received += len(chunk)
             progress.update(bar, completed=received)
+            seconds = time.monotonic() - since
+            if seconds > _SLOW * timeout:
+                if received - counted < MIN_SPEED * seconds:
+                    raise DownloadError(f'only {received - counted} bytes came in {seconds:.0f} seconds')
+                since, counted = time.monotonic(), received
     if total is not None and received != total:
         raise DownloadError(f'the transfer stopped at {received} of {total} bytes')
     return digest.hexdigest()
@@ -143,10 +157,38 @@ def _check_host(url: str, timeout: float) -> None:
     """Raise an error if the host does not answer. ``huggingface_hub`` itself would go on trying for minutes."""
     with _connection_errors(timeout):
         try:
-            urllib.request.urlopen(_request(url, 'HEAD'), timeout=timeout).close()  # noqa: S310, catalog's
+            _open(_request(url, 'HEAD'), timeout).close()
         except urllib.request.HTTPError as error:
             if error.code not in (401, 403):  # huggingface_hub may know the user's token
                 raise
+
+
+def _open(request: urllib.request.Request, timeout: float, opener: urllib.request.OpenerDirector | None = None) -> Any:
+    """The response, once its header is there.
+
+    urllib waits for ``timeout`` for each piece of the header. In a thread of its own it is given up where all pieces
+    together take too long.
+
+    Raises:
+        DownloadError: If that is so.
+    """
+    answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+    ask = (opener or urllib.request.build_opener()).open
+
+    def run() -> None:
+        try:
+            answers.put((ask(request, timeout=timeout), None))
+        except BaseException as error:  # for the thread that waits
+            answers.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()  # a daemon does not keep a program from ending
+    try:
+        response, error = answers.get(timeout=_SLOW * timeout)
+    except queue.Empty:
+        raise DownloadError(f'no answer within {_SLOW * timeout:g} seconds') from None
+    if error is not None:
+        raise error
+    return response
 
 
 def _request(url: str, method: str = 'GET') -> urllib.request.Request:
@@ -158,6 +200,8 @@ def _connection_errors(timeout: float) -> Iterator[None]:
     """Turn the errors of a connection into a ``DownloadError`` whose message is one line."""
     try:
         yield
+    except DownloadError:
+        raise
     except TimeoutError:
         raise DownloadError(f'nothing came for {timeout:g} seconds') from None
     except (OSError, HTTPException) as error:

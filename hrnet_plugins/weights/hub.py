@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from hrnet_plugins.leftovers import remove_leftovers
 from hrnet_plugins.state_dicts import State
@@ -19,6 +18,7 @@ from hrnet_plugins.weights.checkpoint_io import load_state_dict, load_with_meta
 from hrnet_plugins.weights.conversion import convert
 from hrnet_plugins.weights.dataset_meta import meta_of_weight
 from hrnet_plugins.weights.download import DownloadError, download
+from hrnet_plugins.weights.locks import StuckError, bytes_below, exclusive
 
 FOLDER_VARIABLE = 'HRNET_PLUGINS_WEIGHTS'
 """Environment variable that names the user's folder of weights."""
@@ -39,7 +39,8 @@ def load(name: str) -> State:
     2. In the cache: ``HRNET_PLUGINS_CACHE``, or ``~/.cache/hrnet_plugins``. A file there that is damaged, or that an
        earlier version of the conversion made, is fetched again.
     3. At each source of the catalog. What is downloaded is converted and written to the cache, by one process at a
-       time. If the cache cannot be written to, a warning says so and only this process has the weight.
+       time: the others wait while it goes on. If the cache cannot be written to, or that process is stuck, a warning
+       says so and only this process has the weight.
 
     Args:
         name: A name of ``CATALOG``, with or without ``hrnet://``.
@@ -60,7 +61,17 @@ def load(name: str) -> State:
         if state is not None:
             return state
         cached.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(cached.with_suffix('.lock')).acquire()
+        lock = contextlib.ExitStack()
+        lock.enter_context(
+            exclusive(
+                cached.with_suffix('.lock'),
+                f'{SCHEME}{name} is fetched',
+                work=lambda: bytes_below(*cached.parent.glob(f'*{name}.*')),
+            )
+        )
+    except StuckError as error:
+        log.warning('%s. Fetching a copy for this process only', error)
+        return _fetch(name, weight, None)[0]
     except (OSError, NotImplementedError) as error:  # filelock raises the latter where a file system has no locks
         log.warning('%s cannot be kept in the cache: %s', name, error)
         return _fetch(name, weight, None)[0]
@@ -111,7 +122,7 @@ def file_of(url: str) -> Path:
     target = folder / os.path.basename(url)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix('.lock')):
+        with exclusive(folder.with_suffix('.lock'), f'{url} is fetched', work=lambda: bytes_below(folder)):
             found = next((path for path in folder.rglob('*') if path.is_file() and path.suffix in _SUFFIXES), None)
             if found is not None:
                 if cache.is_sealed(found):
@@ -121,7 +132,7 @@ def file_of(url: str) -> Path:
             if path.is_relative_to(folder):
                 cache.seal(path)
             return path
-    except DownloadError as error:
+    except (DownloadError, StuckError) as error:
         raise FileNotFoundError(f'{url} could not be had: {error}') from None
 
 

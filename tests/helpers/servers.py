@@ -18,6 +18,9 @@ class _Mirror(http.server.BaseHTTPRequestHandler):
         if fault in ('404', '500'):
             self.send_error(int(fault))
             return
+        if fault == 'header':
+            self._trickle(b'HTTP/1.0 200 OK')
+            return
         body = self.server.body
         body = body[:-100] + b'\0' * 100 if fault == 'corrupt' else body
         body = b'<html>sign in</html>' if fault == 'page' else body
@@ -28,6 +31,8 @@ class _Mirror(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body[:1000])
             self.wfile.flush()
             self.server.released.wait(20)
+        elif fault == 'trickle':
+            self._trickle(body)
         elif fault == 'slow':
             time.sleep(0.5)
             self.wfile.write(body)
@@ -35,6 +40,13 @@ class _Mirror(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body[:1000])
         else:
             self.wfile.write(body)
+
+    def _trickle(self, text):
+        for i in range(len(text)):
+            if self.server.released.wait(0.3):
+                break
+            self.wfile.write(text[i : i + 1])
+            self.wfile.flush()
 
     def log_message(self, *args):
         pass

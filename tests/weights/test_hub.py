@@ -2,15 +2,17 @@
 
 import os
 import re
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors import SafetensorError
 
 from hrnet_plugins.models import HRNet
-from hrnet_plugins.weights import cache, catalog, hub
+from hrnet_plugins.weights import cache, catalog, hub, locks
 from tests.helpers.networks import TINY
 
 
@@ -33,6 +35,8 @@ FAULTS = {
     '404': 'HTTP 404',
     '500': 'HTTP 500',
     'stall': 'nothing came for 1 seconds',
+    'trickle': r'only \d+ bytes came in \d seconds',
+    'header': 'no answer within 3 seconds',
     'cut': r'stopped at \d+ of \d+ bytes',
     'corrupt': 'the file is corrupt: its SHA-256 begins',
     'page': 'is no checkpoint',
@@ -44,7 +48,7 @@ def test_a_bad_mirror_costs_seconds_and_the_next_is_tried(named, server, fault, 
     named(fault, 'good')
     started = time.monotonic()
     HRNet(TINY).load_state_dict(hub.load('tiny'))
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 8
     assert server.asked == [f'/{fault}/tiny.pth', '/good/tiny.pth']
     assert leftovers(tmp_path) == {'tiny.safetensors'}
 
@@ -132,6 +136,52 @@ def test_several_at_once_fetch_once(named, server):
         HRNet(TINY).load_state_dict(state)
 
 
+@pytest.mark.parametrize('goes_on', [True, False])
+def test_waiting_for_another_process_is_said_and_ends(named, server, monkeypatch, caplog, tmp_path, goes_on):
+    monkeypatch.setattr(locks, 'FIRST_WORD', 0.1)
+    monkeypatch.setattr(locks, 'PATIENCE', 0.8)
+    named('good')
+    place = tmp_path / 'cache' / 'tiny.other'
+    place.mkdir(parents=True)
+    ended = threading.Event()
+
+    def other():
+        """Holds the lock for three seconds, and writes meanwhile or does not."""
+        with FileLock(tmp_path / 'cache' / 'tiny.lock'):
+            started.set()
+            for i in range(30):
+                if goes_on:
+                    (place / 'part').write_bytes(bytes(i))
+                ended.wait(0.1)
+
+    started = threading.Event()
+    thread = threading.Thread(target=other)
+    thread.start()
+    started.wait()
+    try:
+        HRNet(TINY).load_state_dict(hub.load('tiny'))
+    finally:
+        held = thread.is_alive()
+        ended.set()
+        thread.join()
+    lock = tmp_path / 'cache' / 'tiny.lock'
+    assert f'hrnet://tiny is fetched by another process, which holds {lock}; waiting for it' in caplog.text
+    assert held is not goes_on
+    assert ('has not gone on for 0.8 seconds: end that process' in caplog.text) is not goes_on
+    assert (tmp_path / 'cache' / 'tiny.safetensors').exists() is goes_on
+
+
+def test_an_address_that_another_process_fetches_and_does_not_go_on(monkeypatch, tmp_path):
+    monkeypatch.setenv(hub.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(locks, 'PATIENCE', 0.5)
+    url = 'http://127.0.0.1:9/tiny.pth'
+    with pytest.raises(FileNotFoundError, match='Connection refused'):
+        hub.file_of(url)
+    (lock,) = (tmp_path / 'files').glob('*.lock')
+    with FileLock(lock), pytest.raises(FileNotFoundError, match=r'has not gone on for 0\.5 seconds: end'):
+        hub.file_of(url)
+
+
 @pytest.mark.parametrize('case', ['folder', 'lock', 'no locks', 'disk'])
 def test_a_cache_that_takes_nothing_serves_the_process_only(named, server, case, monkeypatch, caplog, tmp_path):
     def fail(*args):
@@ -143,7 +193,7 @@ def test_a_cache_that_takes_nothing_serves_the_process_only(named, server, case,
     elif case == 'lock':
         (tmp_path / 'cache' / 'tiny.lock').mkdir(parents=True)
     else:
-        monkeypatch.setattr(*((hub, 'FileLock') if case == 'no locks' else (cache, 'save')), fail)
+        monkeypatch.setattr(*((locks, 'FileLock') if case == 'no locks' else (cache, 'save')), fail)
     for _ in range(2):
         HRNet(TINY).load_state_dict(hub.load('tiny'))
     assert server.asked == ['/good/tiny.pth'] * 2
