@@ -15,7 +15,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 import hrnet_plugins
 from hrnet_plugins import mmengine_hooks
-from hrnet_plugins.recipes import recipes
+from hrnet_plugins.recipes import model_of, recipes
 from hrnet_plugins.weights import load_content, load_state_dict
 from hrnet_plugins.weights.plain_config import NotPlainError, plain_config, without_code
 from tests.helpers import hostile
@@ -129,3 +129,24 @@ def test_arrays_of_other_classes_are_refused(tmp_path):
     (tmp_path / 'x').write_bytes(pickle.dumps({'a': np.ma.zeros(3)}))
     with pytest.raises(ValueError, match='refused'):
         load_state_dict(tmp_path / 'x')
+
+
+@pytest.mark.filterwarnings('ignore')  # mmdet's, of optional packages
+@pytest.mark.parametrize('hostile_text', [False, True])
+def test_an_inferencer_made_from_a_checkpoint_alone(digits_recipe, tmp_path, hostile_text):
+    """Mmengine makes the model from the text of the config that the checkpoint holds."""
+    from mmdet.apis import DetInferencer  # noqa: PLC0415, slow
+
+    text = Config.fromfile(digits_recipe).pretty_text
+    if hostile_text:
+        text += f'\nimport os\nos.mkdir({str(tmp_path / "ran")!r})\n'
+    path = tmp_path / 'x.pth'
+    state = model_of(digits_recipe).state_dict()
+    torch.save(dict(state_dict=state, meta=dict(cfg=text), message_hub=dict(runtime_info=dict(cfg=text))), path)
+    if hostile_text:
+        with pytest.raises((KeyError, ValueError)):
+            DetInferencer(weights=str(path), device='cpu', show_progress=False)
+    else:
+        infer = DetInferencer(weights=str(path), device='cpu', show_progress=False)
+        assert len(infer(np.zeros((64, 64, 3), np.uint8))['predictions']) == 1
+    assert not (tmp_path / 'ran').exists()
