@@ -60,6 +60,7 @@ __all__ = [*_HOME, '__version__']  # noqa: PLE0604, all are strings
 
 # mmengine learns names such as `hrnet://w32` and the storage backend `zip` as soon as it is imported.
 when_imported('mmengine.runner.checkpoint', 'hrnet_plugins.mmengine_hooks', 'register_checkpoints')
+when_imported('mmengine.runner.runner', 'hrnet_plugins.mmengine_hooks', 'register_runner')
 when_imported('mmengine.fileio', 'hrnet_plugins.mmengine_hooks', 'register_storage')
 
 

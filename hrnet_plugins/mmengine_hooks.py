@@ -132,6 +132,25 @@ def _backbones_fitted(load: Callable[..., None]) -> Callable[..., None]:
     return load_state_dict
 
 
+def register_runner(runner: ModuleType) -> None:
+    """Call ``before_build`` of hooks that have it at the beginning of a training.
+
+    mmengine 0.10.7 and 0.10.12 call the first point of their hooks after they have built the datasets, where wrong data
+    have ended in a traceback. It can go once mmengine has a point before that.
+
+    Args:
+        runner: The module ``mmengine.runner.runner``.
+    """
+    train = runner.Runner.train
+
+    @functools.wraps(train)
+    def checked_train(self: Any) -> Any:
+        self.call_hook('before_build')
+        return train(self)
+
+    runner.Runner.train = checked_train
+
+
 def register_storage(fileio: ModuleType) -> None:
     """Give mmengine the storage backend ``zip``, which registers itself.
 

@@ -27,13 +27,13 @@ class CheckRunHook(Hook):
     config changes. The recipes have it; elsewhere ``custom_hooks=[dict(type='hrnet_plugins.CheckRunHook')]``.
 
     Raises:
-        ValueError: From ``before_train``: what cannot be trained, with file and number, all of it.
+        ValueError: From ``before_build``: what cannot be trained, with file and number, all of it.
     """
 
     priority = 'VERY_HIGH'
 
-    def before_train(self, runner: Any) -> None:
-        """Check what the runner's config names, in the first process."""
+    def before_build(self, runner: Any) -> None:
+        """Check what the runner's config names, in the first process, before the datasets are built from it."""
         found = first_process_decides(lambda: checked(runner.cfg, Path(runner.work_dir)))
         for finding in found:
             if finding.severity == 'warning':

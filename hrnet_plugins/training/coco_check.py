@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from hrnet_plugins.training.findings import Finding, error, some, warning
+from hrnet_plugins.training.picture_check import SAMPLE, check_pictures
 
 _NEEDED = {
     'images': ('id', 'file_name', 'width', 'height'),
@@ -23,8 +23,6 @@ _ROUNDING = 1.0
 """Pixels that a box may reach out of its picture without a word."""
 _MANY = 0.3
 """Part of the boxes that reach out of their pictures from which they may be corners instead of widths."""
-SAMPLE = 64
-"""Pictures that are opened."""
 
 
 def check_coco(file: Path, *, classes: Sequence[str] | None, pictures: Path | None) -> list[Finding]:
@@ -52,7 +50,10 @@ def check_coco(file: Path, *, classes: Sequence[str] | None, pictures: Path | No
     if classes is not None:
         found += _check_classes(file, content, classes)
     if pictures is not None:
-        found += _check_pictures(content['images'], pictures, file)
+        images = content['images']
+        sample = random.Random(0).sample(images, min(SAMPLE, len(images)))  # noqa: S311, any will do
+        entries = [(pictures / entry['file_name'], (entry['width'], entry['height'])) for entry in sample]
+        found += check_pictures(entries, str(file))
     return found
 
 
@@ -166,31 +167,6 @@ def _check_classes(file: Path, content: dict[str, Any], classes: Sequence[str]) 
     unused = [name for name in classes if name in names.values() and name not in used]
     if unused:
         yield warning(f'{file} has no object of {some(unused)}')
-
-
-def _check_pictures(images: list[dict[str, Any]], folder: Path, file: Path) -> Iterator[Finding]:
-    sample = random.Random(0).sample(images, min(SAMPLE, len(images)))  # noqa: S311, any will do
-    missing, unreadable, differing = [], [], []
-    for entry in sample:
-        path = folder / entry['file_name']
-        if not path.is_file():
-            missing.append(path)
-            continue
-        try:
-            with Image.open(path) as picture:
-                size = picture.size
-                turned = picture.getexif().get(0x0112, 1) >= 5
-        except Exception as problem:  # of Pillow's many decoders
-            unreadable.append(f'{path} ({type(problem).__name__})')
-            continue
-        stated = (entry['width'], entry['height'])
-        if stated not in ((size, size[::-1]) if turned else (size,)):
-            differing.append('{} is {}x{}, its entry says {}x{}'.format(path, *size, *stated))
-    for paths, what in ((missing, 'are not there'), (unreadable, 'cannot be read')):
-        if paths:
-            yield error(f'{len(paths)} of {len(sample)} pictures of {file} {what}: {some(paths)}')
-    if differing:
-        yield error(f'{len(differing)} of {len(sample)} pictures have another size than {file} says: {some(differing)}')
 
 
 def _is_box(value: Any) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from mmengine.registry import DATASETS
 
 from hrnet_plugins.training.coco_check import check_coco
 from hrnet_plugins.training.findings import Finding, error, some, warning
+from hrnet_plugins.training.label_map_check import check_label_maps
+from hrnet_plugins.training.voc_check import check_voc
 
 _HEADS = ('bbox_head', 'mask_head', 'head', 'decode_head', 'auxiliary_head')
 """Parts of a model that have a number of classes: the one of the dataset."""
@@ -71,6 +74,17 @@ def check_dataset(
         found += _check_folders(folder)
         if classes is None and folder.is_dir():
             classes = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    if kind in ('VOCDataset', 'XMLDataset') and dataset.get('ann_file') and not dataset.get('backend_args'):
+        base = Path(
+            str(dataset.get('data_root') or ''), str((dataset.get('data_prefix') or {}).get('sub_data_root', ''))
+        )
+        found += check_voc(
+            _joined(dataset, dataset['ann_file']),
+            annotations=base / str(dataset.get('ann_subdir', 'Annotations')),
+            pictures=base / str(dataset.get('img_subdir', 'JPEGImages')),
+            classes=classes,
+        )
+    found += _check_label_maps(dataset, scope, classes)
     if classes is not None and kind not in ('ImageNet',):
         for name, count in heads.items():
             if count == len(classes) or (count == 1 and name.endswith('mask_head.num_classes')):
@@ -80,6 +94,43 @@ def check_dataset(
             too_few = count < len(classes) or scope != 'mmpretrain'
             found.append(error(f'{what}: {agree}') if too_few else warning(f'{what}; some are never learnt'))
     return found if training else [finding for finding in found if finding.severity == 'error']
+
+
+def _check_label_maps(dataset: Mapping[str, Any], scope: str | None, classes: Sequence[str] | None) -> list[Finding]:
+    """Those of mmseg's datasets; ours say themselves what is wrong, as they know more encodings."""
+    cls = _class_of(dataset, scope)
+    prefix = dataset.get('data_prefix')
+    if cls is None or not _is_seg(cls) or not isinstance(prefix, Mapping) or dataset.get('backend_args'):
+        return []
+    if 'seg_map_path' not in prefix or any(base.__module__.startswith('hrnet_plugins.') for base in cls.__mro__):
+        return []
+    options = {name: p.default for base in cls.__mro__[::-1] for name, p in _parameters(base)} | dict(dataset)
+    listed = options.get('ann_file')
+    return check_label_maps(
+        _joined(dataset, str(prefix.get('img_path') or '')),
+        _joined(dataset, str(prefix['seg_map_path'] or '')),
+        picture_suffix=str(options.get('img_suffix', '.jpg')),
+        map_suffix=str(options.get('seg_map_suffix', '.png')),
+        listed=_joined(dataset, listed) if listed else None,
+        classes=classes,
+        reduce_zero_label=bool(options.get('reduce_zero_label')),
+    )
+
+
+def _class_of(dataset: Mapping[str, Any], scope: str | None) -> type | None:
+    kind = str(dataset.get('type'))
+    return DATASETS.get(kind if '.' in kind or not scope else f'{scope}.{kind}')
+
+
+def _is_seg(cls: type) -> bool:
+    return any(
+        (base.__module__.partition('.')[0], base.__name__) == ('mmseg', 'BaseSegDataset') for base in cls.__mro__
+    )
+
+
+def _parameters(cls: type) -> Iterable[tuple[str, inspect.Parameter]]:
+    found = vars(cls).get('__init__')
+    return inspect.signature(found).parameters.items() if found is not None and cls is not object else ()
 
 
 def _classes(dataset: Mapping[str, Any], scope: str | None) -> list[str] | None:
@@ -92,9 +143,7 @@ def _classes(dataset: Mapping[str, Any], scope: str | None) -> list[str] | None:
         return path.read_text().split('\n') if path.is_file() else [named]
     if named is not None:
         return [str(name) for name in named]
-    kind = str(dataset.get('type'))
-    found = DATASETS.get(kind if '.' in kind or not scope else f'{scope}.{kind}')
-    own = getattr(found, 'METAINFO', None) or {}
+    own = getattr(_class_of(dataset, scope), 'METAINFO', None) or {}
     return list(own['classes']) if 'classes' in own else None
 
 

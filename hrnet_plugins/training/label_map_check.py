@@ -1,0 +1,107 @@
+"""Looking for what is wrong with label maps of segmentation before training reads them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hrnet_plugins.training.findings import Finding, error, some, warning
+from hrnet_plugins.training.picture_check import SAMPLE, check_pictures
+
+IGNORED = 255
+"""The value that mmseg takes for no label."""
+
+
+def check_label_maps(
+    pictures: Path,
+    maps: Path,
+    *,
+    picture_suffix: str,
+    map_suffix: str,
+    listed: Path | None,
+    classes: Sequence[str] | None,
+    reduce_zero_label: bool,
+) -> list[Finding]:
+    """Check a sample of pictures and their label maps, as mmseg's datasets read them.
+
+    Args:
+        pictures: Folder of the pictures.
+        maps: Folder of the label maps.
+        picture_suffix: What the pictures' names end in.
+        map_suffix: What the maps' names end in instead.
+        listed: A file of names without suffix, a line each; ``None`` means all pictures.
+        classes: The dataset's classes (``metainfo``); ``None`` leaves the values out.
+        reduce_zero_label: 0 is no label, and the classes count from 1.
+
+    Returns:
+        What is wrong.
+    """
+    if listed is not None and not listed.is_file():
+        return [error(f'{listed}: there is no such file; see `ann_file` and `data_root` of the dataset')]
+    for folder, key in ((pictures, 'img_path'), (maps, 'seg_map_path')):
+        if not folder.is_dir():
+            return [error(f'{folder}: there is no such folder; see `data_prefix.{key}` of the dataset')]
+    if listed is not None:
+        names = [line.strip() for line in listed.read_text().splitlines() if line.strip()]
+    else:
+        found = (path for path in sorted(pictures.rglob(f'*{picture_suffix}')) if path.is_file())
+        names = [path.relative_to(pictures).as_posix().removesuffix(picture_suffix) for path in found]
+    if not names:
+        where = listed or f'{pictures} with the suffix {picture_suffix!r}'
+        return [error(f'there is no picture in {where}; see `img_suffix` of the dataset')]
+    sample = random.Random(0).sample(names, min(SAMPLE, len(names)))  # noqa: S311, any will do
+    problems = list(check_pictures([(pictures / f'{name}{picture_suffix}', None) for name in sample], str(pictures)))
+    if any(problem.severity == 'error' for problem in problems):
+        return problems
+    pairs = [(pictures / f'{name}{picture_suffix}', maps / f'{name}{map_suffix}') for name in sample]
+    return problems + _check_pairs(pairs, maps, classes, reduce_zero_label)
+
+
+def _check_pairs(
+    pairs: Sequence[tuple[Path, Path]], maps: Path, classes: Sequence[str] | None, reduce_zero_label: bool
+) -> list[Finding]:
+    missing, unreadable, coloured, differing, strange = [], [], [], [], []
+    used: set[int] = set()
+    first = int(reduce_zero_label)
+    known = {*range(first, first + len(classes or ())), IGNORED, *((0,) if reduce_zero_label else ())}
+    for picture, path in pairs:
+        if not path.is_file():
+            missing.append(path)
+            continue
+        try:
+            with Image.open(path) as image, Image.open(picture) as of:
+                values, size, mode = np.asarray(image), of.size, image.mode
+        except Exception as problem:  # of Pillow's many decoders
+            unreadable.append(f'{path} ({type(problem).__name__})')
+            continue
+        if values.ndim != 2:
+            coloured.append(f'{path} ({mode})')
+            continue
+        if values.shape != size[::-1]:
+            differing.append('{} is {}x{}, its picture {}x{}'.format(path, *values.shape[::-1], *size))
+        there = set(np.unique(values).tolist())
+        used |= there
+        if classes is not None and there - known:
+            strange.append(f'{path} has {some(sorted(there - known))}')
+    texts = (
+        (missing, 'are not there; see `seg_map_suffix` of the dataset'),
+        (unreadable, 'cannot be read'),
+        (coloured, 'hold colours, not one number a pixel'),
+        (differing, 'have another size than their picture'),
+        (strange, f'have values that are no class: the classes are {first} to {first + len(classes or ()) - 1}'),
+    )
+    found = [error(f'{len(of)} of {len(pairs)} label maps {what}: {some(of)}') for of, what in texts if of]
+    if not found and classes is not None and not used & set(range(first, first + len(classes))):
+        found.append(error(f'{len(pairs)} label maps of {maps} have no label but {some(sorted(used))}, which are none'))
+    elif not found and classes is not None and len(classes) > 1 and used <= {0, IGNORED} and IGNORED in used:
+        found.append(
+            warning(
+                f'{len(pairs)} label maps of {maps} have the values 0 and 255 only, and 255 is no label: where 255 is '
+                'a class, save it as 1'
+            )
+        )
+    return found

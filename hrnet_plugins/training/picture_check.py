@@ -1,0 +1,45 @@
+"""Looking at a sample of pictures: whether they are there, whole, and of the size that is stated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from hrnet_plugins.training.findings import Finding, error, some
+
+SAMPLE = 64
+"""Pictures that are opened."""
+_ORIENTATION = 0x0112
+"""EXIF's; from 5 on width and height are exchanged."""
+
+
+def check_pictures(sample: Sequence[tuple[Path, tuple[float, float] | None]], stated_by: str) -> Iterator[Finding]:
+    """Check pictures.
+
+    Args:
+        sample: Each picture with the width and height that its annotations state, or ``None``.
+        stated_by: Where they state it, for the message.
+    """
+    missing, unreadable, differing = [], [], []
+    for path, stated in sample:
+        if not path.is_file():
+            missing.append(path)
+            continue
+        try:
+            with Image.open(path) as picture:
+                size = picture.size
+                turned = picture.getexif().get(_ORIENTATION, 1) >= 5
+        except Exception as problem:  # of Pillow's many decoders
+            unreadable.append(f'{path} ({type(problem).__name__})')
+            continue
+        if stated is not None and stated not in ((size, size[::-1]) if turned else (size,)):
+            differing.append('{} is {}x{}, its entry says {:g}x{:g}'.format(path, *size, *stated))
+    for paths, what in ((missing, 'are not there'), (unreadable, 'cannot be read')):
+        if paths:
+            yield error(f'{len(paths)} of {len(sample)} pictures of {stated_by} {what}: {some(paths)}')
+    if differing:
+        yield error(
+            f'{len(differing)} of {len(sample)} pictures have another size than {stated_by} says: {some(differing)}'
+        )
