@@ -16,7 +16,7 @@ from torch import nn
 import hrnet_plugins as hp
 from hrnet_plugins import recipes
 from hrnet_plugins.models import hrnet
-from hrnet_plugins.weights import catalog, convert, hub
+from hrnet_plugins.weights import catalog, checkpoint_io, convert, hub
 from hrnet_plugins.weights.config import config_of
 from tests.helpers import servers
 from tests.helpers.published import mmdet1_names, names_of, without_counters
@@ -80,7 +80,11 @@ def empty(build):
 
 @pytest.fixture
 def _without_data(monkeypatch):
-    """Models are built without data, and take the entries that are loaded as they are."""
+    """Models are built without data, and take the entries that are loaded as they are.
+
+    The limit on entries with more numbers than their file has is lifted: such entries keep the tests quick.
+    """
+    monkeypatch.setattr(checkpoint_io, 'check_tensors', lambda state, size: None)
     build_model, init = recipes.build_model, hrnet.HRNet.__init__
     monkeypatch.setattr(recipes, 'build_model', lambda config: empty(lambda: build_model(config)))
     monkeypatch.setattr(hrnet.HRNet, '__init__', lambda *args, **options: empty(lambda: init(*args, **options)))
