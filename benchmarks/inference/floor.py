@@ -17,6 +17,9 @@ from benchmarks.inference.measure import synchronize
 
 SIDES = {'cpu': 2048, 'cuda': 8192}
 """Of the multiplied matrices: enough that starting the product costs nothing."""
+LONG_ENOUGH = 0.2
+"""Seconds of a product from which larger matrices tell nothing more. Without instructions for bfloat16 a CPU takes
+minutes for the largest."""
 COPIED = 64 * 2**20
 """Elements of the copied tensor, far beyond any cache."""
 
@@ -27,13 +30,15 @@ def rates(device: str, dtype: torch.dtype) -> dict[str, float]:
 
     In float32 on a GPU the product may round as convolutions do.
     """
-    side = SIDES[device]
-    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     source = torch.ones(COPIED, device=device, dtype=dtype)
     target = torch.empty_like(source)
     matmul = torch.backends.cuda.matmul
     rounds, matmul.allow_tf32 = matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    product = _best_seconds(lambda: a @ b, a)
+    side, product = 256, 0.0
+    while product < LONG_ENOUGH and side < SIDES[device]:
+        side *= 2
+        a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+        product = _best_seconds(lambda a=a, b=b: a @ b, a)
     matmul.allow_tf32 = rounds
     copy = _best_seconds(lambda: target.copy_(source), source)
     return {

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.inference import floor
 from benchmarks.inference.__main__ import main, write_page
 from benchmarks.inference.bars import BARS, UPSTREAM
 from benchmarks.inference.cases import CASES, FIRST, TOOL, Case
@@ -31,6 +32,15 @@ QUICK = [s for s in SYSTEMS if s.name in (UPSTREAM, 'ours, plain', 'ours, accele
 
 def broken(networks, dtype):
     raise RuntimeError('no such thing\nand more')
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _small_products():
+    """The machine's rates from products of a moment: tests do not need them exact."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(floor, 'SIDES', {'cpu': 512, 'cuda': 512})
+        patch.setattr(floor, 'COPIED', 1 << 20)
+        yield
 
 
 @pytest.fixture(scope='module')
