@@ -70,13 +70,24 @@ def has_bf16_instructions() -> bool:
     """
     import torch  # noqa: PLC0415, importing this file must stay quick
 
-    limit = os.environ.get('ONEDNN_MAX_CPU_ISA', os.environ.get('DNNL_MAX_CPU_ISA', 'ALL')).upper()
     known = instruction_sets()
     return (
         bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-        and limit not in ('AVX512_CORE', 'AVX512_CORE_VNNI')
+        and _onednn_limit() not in ('AVX512_CORE', 'AVX512_CORE_VNNI')
         and (not known or not BF16_INSTRUCTION_SETS.isdisjoint(known))
     )
+
+
+def has_only_avx2() -> bool:
+    """True for an x86 processor without AVX512, or where oneDNN may not use that (``ONEDNN_MAX_CPU_ISA``)."""
+    import torch  # noqa: PLC0415, importing this file must stay quick
+
+    capability = torch.backends.cpu.get_cpu_capability()
+    return capability == 'AVX2' or (capability.startswith('AVX') and _onednn_limit().startswith('AVX2'))
+
+
+def _onednn_limit() -> str:
+    return os.environ.get('ONEDNN_MAX_CPU_ISA', os.environ.get('DNNL_MAX_CPU_ISA', 'ALL')).upper()
 
 
 def memory() -> int:

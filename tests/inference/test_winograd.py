@@ -47,8 +47,32 @@ def test_winograds_convolution_rounds_no_more_than_the_plain_one_by_much():
         (dict(dtype=torch.bfloat16), False),
     ],
 )
-def test_only_wide_plain_convolutions_are_winograds(options, chosen):
+def test_only_wide_plain_convolutions_are_winograds(options, chosen, monkeypatch):
+    monkeypatch.setattr(winograd, 'has_only_avx2', lambda: False)
     channels = MIN_CHANNELS
     conv = nn.Conv2d(**{**dict(in_channels=channels, out_channels=channels, kernel_size=3, padding=1), **options})
     assert is_profitable(conv.weight, conv) is chosen
     assert isinstance(optimize(conv, conv.weight.dtype), WinogradConv) is chosen
+
+
+@pytest.mark.parametrize(
+    ('capability', 'limit', 'fewest'),
+    [
+        ('AVX512', None, 96),
+        ('AVX512', 'AVX512_CORE', 96),
+        ('AVX512', 'avx2', 40),
+        ('AVX2', None, 40),
+        ('DEFAULT', None, 96),  # no x86, or an old one
+    ],
+)
+def test_fewer_channels_are_enough_without_avx512(monkeypatch, capability, limit, fewest):
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
+    monkeypatch.delenv('DNNL_MAX_CPU_ISA', raising=False)
+    monkeypatch.delenv('ONEDNN_MAX_CPU_ISA', raising=False)
+    if limit:
+        monkeypatch.setenv('ONEDNN_MAX_CPU_ISA', limit)
+    chosen = [n for n in range(30, 100) if is_profitable((conv := nn.Conv2d(n, n, 3, padding=1)).weight, conv)]
+    assert chosen[0] == fewest
+    conv = fill(nn.Conv2d(48, 48, 3, padding=1)).requires_grad_(False)
+    x = image((1, 48, 33, 47))
+    assert_equal(WinogradConv(conv.weight, conv.bias, conv)(x), conv(x))

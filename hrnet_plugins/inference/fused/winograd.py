@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hrnet_plugins.environment import has_only_avx2
 from hrnet_plugins.inference.fused.conv_bn import FusedConv
 from hrnet_plugins.inference.fused.onednn import PackedWeightCache, supports_packed_weights
 
@@ -27,6 +28,8 @@ BAND_BYTES = 8 << 20
 """Transformed pixels that are worked on at once: large enough for fast products, small enough for the cache."""
 MIN_CHANNELS = 96
 """With fewer channels the transforms cost more time than the products save."""
+MIN_CHANNELS_AVX2 = 40
+"""The same without AVX512: a product takes twice as long there, and a transform hardly longer."""
 MIN_TILES = 16
 """With fewer tiles the transforms cost more time than the products save."""
 
@@ -93,7 +96,7 @@ def is_profitable(weight: Tensor, conv: nn.Conv2d) -> bool:
         supports_packed_weights(weight)
         and weight.dtype == torch.float32
         and weight.shape[2:] == (3, 3)
-        and min(weight.shape[:2]) >= MIN_CHANNELS
+        and min(weight.shape[:2]) >= (MIN_CHANNELS_AVX2 if has_only_avx2() else MIN_CHANNELS)
         and (conv.stride, conv.padding, conv.dilation, conv.groups) == ((1, 1), (1, 1), (1, 1), 1)
     )
 
