@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 _TOP = frozenset({
@@ -45,15 +45,18 @@ def check_options(config: Mapping[str, Any], options: Sequence[str]) -> None:
     Raises:
         ValueError: If an option has no ``=``, or no key of the config takes it: with the nearest one.
     """
-    for word in config_options(options):
+    words = config_options(options)
+    retyped = {key.removesuffix('.type') for key in (word.partition('=')[0] for word in words) if key.endswith('.type')}
+    for word in words:
         key, equals, _ = word.partition('=')
         if not equals:
             raise ValueError(f'`--cfg-options` ({word}) must be KEY=VALUE')
-        for problem in _problems(config, key):
+        for problem in _problems(config, key, retyped):
             raise ValueError(f'`--cfg-options` ({word}): {problem}')
 
 
-def _problems(config: Mapping[str, Any], key: str) -> Iterator[str]:
+def _problems(config: Mapping[str, Any], key: str, retyped: Collection[str]) -> Iterator[str]:
+    """What is wrong with a key; nothing inside of what gets another ``type``, whose arguments no config has yet."""
     inside: Any = config
     names = key.split('.')
     for depth, name in enumerate(names):
@@ -65,6 +68,8 @@ def _problems(config: Mapping[str, Any], key: str) -> Iterator[str]:
             inside = inside[int(name)]
         elif isinstance(inside, Mapping):
             if name not in inside:
+                if done in retyped:
+                    return
                 yield from _unknown(inside, names, depth)
                 return
             inside = inside[name]

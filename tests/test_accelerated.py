@@ -12,6 +12,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 from hrnet_plugins.recipes import framework_tool, model_of, recipe_path
 from tests.helpers import frameworks
+from tests.helpers.accelerated import BF16
 from tests.helpers.networks import TINY, assert_equal, fill, image
 from tests.helpers.processes import ROOT, run
 
@@ -53,8 +54,8 @@ def test_one_line_accelerates_and_says_how_much_differs(log):
     with torch.no_grad():
         assert_equal(fast(x), plain(x), 3e-2)
         fast(x)
-    (line,) = (line for line in log if 'accelerated' in line)
-    assert line.startswith('ImageClassifier runs accelerated (eager, torch.bfloat16): at 2x3x64x64 its outputs differ')
+    (line,) = (line for line in log if 'runs accelerated' in line)
+    assert line.startswith(f'ImageClassifier runs accelerated (eager, {BF16}): at 2x3x64x64 its outputs differ')
     mean, worst = (float(word) for word in line.split() if 'e-0' in word)
     assert 0 < mean < worst < 3e-2
 
@@ -95,7 +96,7 @@ def test_mmdets_test_tool(digits, digits_recipe, tmp_path):
         digits, tool, digits_recipe, checkpoint, '--work-dir', tmp_path, '--cfg-options', *LINE, *FEW,
         'model.plain=FasterRCNN',
     )  # fmt: skip
-    assert text.count('FasterRCNN runs accelerated (eager, torch.bfloat16)') == 1
+    assert text.count(f'FasterRCNN runs accelerated (eager, {BF16})') == 1
     assert 'bbox_mAP' in text
 
 
@@ -105,7 +106,7 @@ def test_mmpretrains_test_tool(digits, digits_classifier, tmp_path):
         digits, 'test', digits_classifier, checkpoint, '--work-dir', tmp_path, '--cfg-options', *LINE, *FEW,
         'model.plain=ImageClassifier', module='hrnet_plugins.cli',
     )  # fmt: skip
-    assert text.count('ImageClassifier runs accelerated (eager, torch.bfloat16)') == 1
+    assert text.count(f'ImageClassifier runs accelerated (eager, {BF16})') == 1
     assert 'accuracy/top1' in text
 
 
@@ -116,7 +117,7 @@ def test_mmsegs_test_tool(digits, tmp_path):
         digits, framework_tool('mmseg', 'test'), recipe, checkpoint, '--work-dir', tmp_path, '--cfg-options', *LINE,
         *FEW, 'model.plain=hrnet_plugins.OCRSegmentor',
     )  # fmt: skip
-    assert text.count('OCRSegmentor runs accelerated (eager, torch.bfloat16)') == 1
+    assert text.count(f'OCRSegmentor runs accelerated (eager, {BF16})') == 1
     assert 'mIoU' in text
 
 

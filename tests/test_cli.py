@@ -298,6 +298,13 @@ def test_options_that_nothing_takes_are_refused(option, said, monkeypatch):
         assert said in done.output
 
 
+def test_options_of_what_gets_another_type_pass(monkeypatch):
+    monkeypatch.setattr(cli, 'start', lambda *args, **named: 0)
+    words = ('model.type=hrnet_plugins.Accelerated', 'model.dtype=bf16', 'model.plain=FasterRCNN')
+    assert run('test', NAME, 'a.pth', '--cfg-options', *words).exit_code == 0
+    assert run('test', NAME, 'a.pth', '--cfg-options', *words, 'train_dataloader.batch_sizes=1').exit_code == 1
+
+
 @pytest.mark.parametrize(
     'option',
     [

@@ -48,7 +48,7 @@ def test_a_training_ends_with_its_starter(number, tmp_path):
         starter.wait()
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=180):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until

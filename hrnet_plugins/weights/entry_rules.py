@@ -60,11 +60,13 @@ def value_problems(state: State, name: Callable[[str], str] = str) -> list[str]:
     """One line for each entry whose values no trained model has: of another type, NaN, infinite, or below zero.
 
     Args:
-        state: The entries.
+        state: The entries; one without values (device meta) is not looked at.
         name: How the lines write a key.
     """
     problems = []
     for key, value in state.items():
+        if value.is_meta:
+            continue
         if is_counter(key):
             if value.is_complex() or value.dtype == torch.bool or bool((value.cpu() < 0).any()):
                 problems.append(f'{name(key)}: a number of batches expected, found {value.dtype} {value.tolist()}')

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from hrnet_plugins.environment import has_bf16_instructions
 from hrnet_plugins.inference.part import INPUT, Part, Run
 from hrnet_plugins.inference.runtimes.traced import check_supported, compile_traced
 from hrnet_plugins.inference.tracing import exporter, root_cause
@@ -39,12 +40,15 @@ def open_with_runtime(path: Path) -> Run:
 def compile(part: Part, dtype: torch.dtype) -> Run:  # noqa: A001, every backend calls it so
     """See ``hrnet_plugins.inference.runtimes.backends.Compile``. On the CPU, with float32 outputs.
 
+    A CPU without instructions for bfloat16 computes in float32.
+
     Raises:
         ValueError: If the precision is none of ``PRECISIONS``, the device is another, or the part cannot be traced or
             converted.
     """
     check_supported(part, dtype, 'openvino', PRECISIONS, only_cpu=True)
-    return compile_traced(part, torch.float32, lambda program: _start(_convert(program, part), dtype))
+    inside = dtype if dtype == torch.float32 or has_bf16_instructions() else torch.float32
+    return compile_traced(part, torch.float32, lambda program: _start(_convert(program, part), inside))
 
 
 def _convert(program: ExportedProgram, part: Part) -> openvino.Model:
