@@ -18,6 +18,7 @@ from rich.table import Table
 
 from hrnet_plugins import __version__
 from hrnet_plugins import weights as library
+from hrnet_plugins.command_help import GroupedCommands, complete_checkpoint, complete_recipe, example
 from hrnet_plugins.launch import start
 from hrnet_plugins.metafiles import published
 from hrnet_plugins.options import check_options, config_options
@@ -47,13 +48,24 @@ def _trust(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         os.environ[TRUST_VARIABLE] = '1'
 
 
-@click.group(context_settings=dict(help_option_names=['-h', '--help']))
+@click.group(
+    cls=GroupedCommands,
+    context_settings=dict(help_option_names=['-h', '--help']),
+    epilog=example('hrnet-plugins list fcos w18', 'hrnet-plugins train --help'),
+)
 @click.version_option(__version__)
 def main() -> None:
-    """HRNet for mmdet, mmseg and mmpretrain."""
+    r"""HRNet for mmdet, mmseg and mmpretrain.
+
+    Commands, options and names are completed by the shell once it has been told, in bash with this line in ~/.bashrc,
+    and with zsh_source and fish_source in the files of those shells:
+
+    \b
+      eval "$(_HRNET_PLUGINS_COMPLETE=bash_source hrnet-plugins)"
+    """
 
 
-@main.command('list')
+@main.command('list', epilog=example('hrnet-plugins list fcos w18'))
 @click.argument('words', nargs=-1)
 def list_recipes(words: tuple[str, ...]) -> None:
     """List the recipes whose names contain all WORDS, with their published scores."""
@@ -64,14 +76,16 @@ def list_recipes(words: tuple[str, ...]) -> None:
     _show(table)
 
 
-@main.command()
-@click.argument('recipe')
+@main.command(epilog=example('hrnet-plugins path fcos_hrnetv2p-w18_1x_coco'))
+@click.argument('recipe', shell_complete=complete_recipe)
 def path(recipe: str) -> None:
     """Print the path of RECIPE, for use in a config's _base_ or by other tools."""
     click.echo(str(_path(recipe)))
 
 
-@main.command()
+@main.command(
+    epilog=example('hrnet-plugins new cells.py --data cells/', 'hrnet-plugins new cells.py --data cells/ --epochs 20')
+)
 @click.argument('config')
 @click.option('--data', required=True, help='The folder of pictures and labels.')
 @click.option('--recipe', help='Name or path of the recipe; one that suits data and machine when not given.')
@@ -122,8 +136,14 @@ def new(
         raise click.ClickException(str(error)) from None
 
 
-@main.command(context_settings=_PASS_ON)
-@click.argument('recipe')
+@main.command(
+    context_settings=_PASS_ON,
+    epilog=example(
+        'hrnet-plugins train faster-rcnn_hrnetv2p-w18_1x_coco --work-dir work_dirs/w18',
+        'hrnet-plugins train cells.py --launcher pytorch --gpus 8 --resume',
+    ),
+)
+@click.argument('recipe', shell_complete=complete_recipe)
 @click.argument('options', nargs=-1, type=click.UNPROCESSED)
 def train(recipe: str, options: tuple[str, ...]) -> None:
     """Train RECIPE, a name or a path; OPTIONS are those of mim train and of the framework's train tool.
@@ -136,9 +156,15 @@ def train(recipe: str, options: tuple[str, ...]) -> None:
     _mim('train', _path(recipe), _without_gpus(full) if any(map(_LAUNCHER.match, full)) else full, given=options)
 
 
-@main.command(context_settings=_PASS_ON)
-@click.argument('recipe')
-@click.argument('checkpoint', required=False)
+@main.command(
+    context_settings=_PASS_ON,
+    epilog=example(
+        'hrnet-plugins test ocr_w48_cityscapes',
+        'hrnet-plugins test faster-rcnn_hrnetv2p-w18_1x_coco epoch_12.pth --out predictions.pkl',
+    ),
+)
+@click.argument('recipe', shell_complete=complete_recipe)
+@click.argument('checkpoint', required=False, shell_complete=complete_checkpoint)
 @click.argument('options', nargs=-1, type=click.UNPROCESSED)
 def test(recipe: str, checkpoint: str | None, options: tuple[str, ...]) -> None:
     """Test CHECKPOINT with RECIPE; OPTIONS are those of mim test and of the framework's test tool.
@@ -183,7 +209,13 @@ def _test_weight(name: str, options: tuple[str, ...]) -> NoReturn:
         _mim('test', config, full, given=options)
 
 
-@main.command()
+@main.command(
+    epilog=example(
+        'hrnet-plugins weights ocr --dataset cityscapes --width w48',
+        'hrnet-plugins weights ocr_w48_cityscapes',
+        'hrnet-plugins weights ocr_w48_cityscapes --manual',
+    )
+)
 @click.argument('words', nargs=-1)
 @click.option('--task', default='', help='A part of the task: classification, detection, instance, semantic.')
 @click.option('--dataset', default='', help="A part of the dataset's name, such as cityscapes.")
@@ -242,7 +274,12 @@ def _probe(found: Mapping[str, Weight]) -> None:
         raise click.ClickException(f'no address of these weights is alive: {", ".join(dead)}')
 
 
-@main.command()
+@main.command(
+    epilog=example(
+        'hrnet-plugins convert hrnetv2_w18_imagenet_pretrained.pth w18.safetensors',
+        'hrnet-plugins convert OFFICIAL.pth w18.pth --check faster-rcnn_hrnetv2p-w18-official_coco',
+    )
+)
 @click.argument('src')
 @click.argument('dst')
 @click.option('--from', 'source', help='Format of SRC; recognised from its keys when not given.')
@@ -271,9 +308,9 @@ def convert(src: str, dst: str, source: str | None, target: str, recipe: str | N
     click.echo(f'{len(state)} entries written to {dst}')
 
 
-@main.command()
-@click.argument('recipe')
-@click.argument('checkpoint')
+@main.command(epilog=example('hrnet-plugins export hrnet-w18_100e_in1k hrnet://cls_w18 --format onnx --out w18.onnx'))
+@click.argument('recipe', shell_complete=complete_recipe)
+@click.argument('checkpoint', shell_complete=complete_checkpoint)
 @click.option('--format', 'fmt', default='onnx', show_default=True, help='Kind of file: onnx, openvino, pt2.')
 @click.option('--out', help='The file to write; RECIPE with the suffix of the format, here, when not given.')
 @click.option('--trust', is_flag=True, expose_value=False, callback=_trust, help=_TRUST)
@@ -292,7 +329,7 @@ def export(recipe: str, checkpoint: str, fmt: str, out: str | None) -> None:
         raise click.ClickException(str(error)) from None
 
 
-@main.group('mmcv-ops')
+@main.group('mmcv-ops', cls=GroupedCommands, epilog=example('hrnet-plugins mmcv-ops install'))
 def mmcv_ops() -> None:
     """Give an mmcv that was installed without a compiler its operators, on torchvision's.
 
@@ -301,7 +338,7 @@ def mmcv_ops() -> None:
     """
 
 
-@mmcv_ops.command('install')
+@mmcv_ops.command('install', epilog=example('hrnet-plugins mmcv-ops install'))
 def mmcv_ops_install() -> None:
     """Put the operators into the installed mmcv; a second time changes nothing."""
     from hrnet_plugins.mmcv_ops.install import find, install  # noqa: PLC0415, as the other commands do
@@ -310,16 +347,16 @@ def mmcv_ops_install() -> None:
         click.echo(install(find()))
 
 
-@mmcv_ops.command('remove')
+@mmcv_ops.command('remove', epilog=example('hrnet-plugins mmcv-ops remove'))
 def mmcv_ops_remove() -> None:
-    """Take them out again."""
+    """Take our operators out of the installed mmcv again."""
     from hrnet_plugins.mmcv_ops.install import find, remove  # noqa: PLC0415
 
     with _one_line_errors():
         click.echo(remove(find()))
 
 
-@mmcv_ops.command('status')
+@mmcv_ops.command('status', epilog=example('hrnet-plugins mmcv-ops status'))
 def mmcv_ops_status() -> None:
     """Say which mmcv is installed, and whose operators it has."""
     from hrnet_plugins.mmcv_ops.install import find, status  # noqa: PLC0415
