@@ -329,6 +329,26 @@ def export(recipe: str, checkpoint: str, fmt: str, out: str | None) -> None:
         raise click.ClickException(str(error)) from None
 
 
+@main.command(epilog=example('hrnet-plugins doctor'))
+def doctor() -> None:
+    """Say what is installed, what this machine can do, and whether it computes right.
+
+    Versions, the stack, operators, features of CPU and GPU, the cache of weights, and a small forward whose result is
+    stored. The status is 1 if something is wrong. A report of a problem should carry what this prints.
+    """
+    from hrnet_plugins.doctor import examine  # noqa: PLC0415, as the other commands do
+
+    wrong = 0
+    for title, findings in examine():
+        click.echo(f'{title}:')
+        for finding in findings:
+            wrong += finding.wrong
+            click.echo(f'{"! " if finding.wrong else "  "}{finding.title:<24} {finding.text}')
+    if wrong:
+        raise click.ClickException(f'{wrong} {"thing is" if wrong == 1 else "things are"} wrong, marked with !')
+    click.echo('Nothing is wrong.')
+
+
 @main.group('mmcv-ops', cls=GroupedCommands, epilog=example('hrnet-plugins mmcv-ops install'))
 def mmcv_ops() -> None:
     """Give an mmcv that was installed without a compiler its operators, on torchvision's.

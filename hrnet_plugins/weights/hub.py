@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hrnet_plugins.leftovers import remove_leftovers
 from hrnet_plugins.state_dicts import State
@@ -86,6 +86,18 @@ def load(name: str) -> State:
             except Exception as error:  # an error of the disk, as the writing library raises it
                 log.warning('%s cannot be kept in the cache: %s', name, error)
     return state
+
+
+def place_of(name: str) -> Literal['folder', 'cache', 'download']:
+    """Where ``load`` would look for a named weight first; its file is not opened.
+
+    Args:
+        name: A name of ``CATALOG``.
+    """
+    own = os.environ.get(FOLDER_VARIABLE)
+    if own and any(path.is_file() for path, _ in _own_files(Path(own), name, CATALOG[name])):
+        return 'folder'
+    return 'cache' if (cache.folder() / f'{name}.safetensors').is_file() else 'download'
 
 
 def read(checkpoint: str) -> State:
@@ -175,9 +187,7 @@ def _in_folder(name: str, weight: Weight) -> tuple[Path, Source | None] | None:
     folder = Path(named)
     if not folder.is_dir():
         raise ValueError(f'{FOLDER_VARIABLE} ({named}) is not a folder')
-    candidates: list[tuple[Path, Source | None]] = [(folder / f'{name}{suffix}', None) for suffix in _SUFFIXES]
-    candidates += [(folder / source.file, source) for source in weight.sources]
-    found = next((pair for pair in candidates if pair[0].is_file()), None)
+    found = next((pair for pair in _own_files(folder, name, weight) if pair[0].is_file()), None)
     if found is None:
         return None
     path, source = found
@@ -189,6 +199,12 @@ def _in_folder(name: str, weight: Weight) -> tuple[Path, Source | None] | None:
                 f'{source.sha256}. Copy it again; or if it is another file of yours, name it {name}.pth'
             )
     return found
+
+
+def _own_files(folder: Path, name: str, weight: Weight) -> list[tuple[Path, Source | None]]:
+    """Where a weight may be in the user's folder, each with the source whose file's name that is."""
+    named_after_it: list[tuple[Path, Source | None]] = [(folder / f'{name}{suffix}', None) for suffix in _SUFFIXES]
+    return named_after_it + [(folder / source.file, source) for source in weight.sources]
 
 
 def _fetch(name: str, weight: Weight, folder: Path | None) -> tuple[State, Source]:
