@@ -19,6 +19,8 @@ class Published:
     Args:
         name: The recipe.
         folder: Its folder under ``configs``, such as ``det/fcos``.
+        task: What the scores are of, such as ``Object Detection``; the names of more than one with commas between them.
+        dataset: What the scores were measured on, such as ``COCO val2017``.
         scores: Metric to number, such as ``{'box AP': 36.9}``, in the order of the metafile.
         metadata: Facts of the training and published costs, in standard terms.
         sources: The documents that the numbers are from.
@@ -27,6 +29,8 @@ class Published:
 
     name: str
     folder: str
+    task: str
+    dataset: str
     scores: dict[str, Any]
     metadata: dict[str, Any]
     sources: tuple[str, ...]
@@ -46,6 +50,8 @@ def _rows(metafile: Path) -> list[Published]:
         Published(
             name=model['Name'],
             folder=metafile.parent.relative_to('configs').as_posix(),
+            task=', '.join(dict.fromkeys(result['Task'] for result in model.get('Results', ()))),
+            dataset=', '.join(dict.fromkeys(result['Dataset'] for result in model.get('Results', ()))),
             scores={k: v for result in model.get('Results', ()) for k, v in result['Metrics'].items()},
             metadata=model.get('Metadata', {}),
             sources=tuple(model.get('Sources', ())),

@@ -107,8 +107,8 @@ def _sources(path: Path) -> str:
 
 def _not_installed(framework: str) -> str:
     return (
-        f"{framework} is not installed: pip install 'hrnet-plugins[onedl]' or 'hrnet-plugins[openmmlab]', as the "
-        'README says'
+        f"{framework} is not installed: pip install 'hrnet-plugins[onedl]' or 'hrnet-plugins[openmmlab]', as "
+        'docs/install.md says'
     )
 
 

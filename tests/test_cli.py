@@ -397,11 +397,11 @@ def test_wheel_works_from_any_folder(site, tmp_path):
     assert done.stdout.strip() == str(site[1] / 'hrnet_plugins/.mim/configs/det/faster_rcnn' / f'{NAME}.py')
 
 
-def test_mim_finds_the_package_as_the_readme_says(site, tmp_path):
+def test_mim_finds_the_package_as_the_page_on_recipes_says(site, tmp_path):
     found = outside(site, tmp_path, '-m', 'mim', 'search', 'hrnet_plugins', '--model', 'hrnet')
     trained = outside(site, tmp_path, '-m', 'mim', 'train', 'hrnet_plugins', f'{NAME}.py')
     if distribution_of('mmdet') != 'mmdet':
-        assert found.returncode != 0, 'onedl-mim has learnt to find it: say so in the README'
+        assert found.returncode != 0, 'onedl-mim has learnt to find it: say so in docs/recipes.md'
         assert trained.returncode != 0
         return
     assert all(f'config id: {name}' in found.stdout for name in recipes()), found.stderr

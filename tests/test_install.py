@@ -1,4 +1,4 @@
-"""The commands of the README's section on installing, as they are printed, in fresh environments."""
+"""The commands of the page on installing with pip, as they are printed, in fresh environments."""
 
 import re
 import shutil
@@ -16,7 +16,8 @@ FEW += ['default_hooks.logger.interval=1']
 
 def blocks():
     """The blocks of commands of the section."""
-    section = re.search(r'^## Install$(.*?)^## ', (ROOT / 'README.md').read_text(), re.DOTALL | re.MULTILINE)[1]
+    page = (ROOT / 'docs' / 'install.md').read_text()
+    section = re.search(r'^## With pip$(.*?)^## ', page, re.DOTALL | re.MULTILINE)[1]
     return re.findall(r'```bash\n(.*?)```', section, re.DOTALL)
 
 

@@ -1,38 +1,71 @@
-"""The README's tables of recipes, from the metafiles.
+"""Tables of recipes, with what is published of them, from the metafiles and the catalog of weights."""
 
-python -m tools.recipe_tables        # write them, which is `make readme`
-"""
+from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
-from hrnet_plugins.metafiles import published
+from hrnet_plugins.metafiles import Published, published
+from hrnet_plugins.weights.catalog import CATALOG
 
-README = Path(__file__).parents[1] / 'README.md'
 COLUMNS = 6  # of scores; where a folder has more kinds than that, one column holds them by name
-BLOCK = re.compile(r'<!-- recipes: (?P<folder>\S+) -->\n(?P<table>.*?)<!-- end -->', re.DOTALL)
+_WIDTH = re.compile(r'hrnet(?:v2p|v2)?-(w\d+(?:-small-v\d)?)|_(r\d+)')
 
 
-def table(folder):
-    """The recipes of a folder and their published scores, as Markdown."""
-    rows = [row for row in published().values() if row.folder == folder]
-    if not rows:
-        raise ValueError(f'no metafile of `{folder}` in model-index.yml')
+def table(folder: str) -> str:
+    """The recipes of a folder and their published scores, as Markdown.
+
+    Raises:
+        ValueError: If no metafile of the folder is in the model index.
+    """
+    rows = rows_of(folder)
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.scores))
     if len(metrics) <= COLUMNS:
         cells = [[row.scores.get(metric, '') for metric in metrics] for row in rows]
     else:
         metrics = ['published']
-        cells = [[', '.join(f'{metric} {score}' for metric, score in row.scores.items())] for row in rows]
-    lines = [['recipe', *metrics], ['---'] * (len(metrics) + 1)]
-    lines += [[f'`{row.name}`', *scores] for row, scores in zip(rows, cells, strict=True)]
+        cells = [[scores_text(row)] for row in rows]
+    return markdown(
+        ['recipe', *metrics, 'weights'],
+        ([f'`{row.name}`', *scores, weights_text(row.name)] for row, scores in zip(rows, cells, strict=True)),
+    )
+
+
+def rows_of(folder: str) -> list[Published]:
+    """What is published of the recipes of a folder.
+
+    Raises:
+        ValueError: If no metafile of the folder is in the model index.
+    """
+    rows = [row for row in published().values() if row.folder == folder]
+    if not rows:
+        raise ValueError(f'no metafile of `{folder}` in model-index.yml')
+    return rows
+
+
+def markdown(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown; empty cells are ``| |``."""
+    lines = [head, ['---'] * len(head), *rows]
     return ''.join('|' + ''.join(f' {cell} |' if cell != '' else ' |' for cell in line) + '\n' for line in lines)
 
 
-def written(text):
-    """The text of a README with its tables of recipes made anew."""
-    return BLOCK.sub(lambda match: f'<!-- recipes: {match["folder"]} -->\n{table(match["folder"])}<!-- end -->', text)
+def scores_text(row: Published) -> str:
+    """The scores of a row with their names."""
+    return ', '.join(f'{metric} {score}' for metric, score in row.scores.items())
 
 
-if __name__ == '__main__':
-    README.write_text(written(README.read_text()))
+def weights_of(recipe: str) -> list[str]:
+    """Names of the published weights that a recipe tests."""
+    return [name for name, weight in CATALOG.items() if weight.recipe == recipe]
+
+
+def weights_text(recipe: str) -> str:
+    """The same as code."""
+    return ', '.join(f'`{name}`' for name in weights_of(recipe))
+
+
+def width_of(recipe: str) -> str:
+    """The backbone in a recipe's name, such as ``w18_small_v1`` or, of a baseline, ``r50``."""
+    found = _WIDTH.search(recipe)
+    assert found is not None, recipe
+    return (found[1] or found[2]).replace('-', '_')

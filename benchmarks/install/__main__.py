@@ -3,7 +3,8 @@
 python -m benchmarks.install
 
 A clone of this checkout's last commit is set up by `make demo` in a temporary folder, with empty caches and without any
-uv, until the demo's training shows its first step. Writes results.json beside this file and the table in the README.
+uv, until the demo's training shows its first step. Writes results.json beside this file, and the table in
+docs/install.md.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from hrnet_plugins.environment import commit_of, cpu_name
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).with_name('results.json')
-README = ROOT / 'README.md'
+PAGE = ROOT / 'docs' / 'install.md'
 BLOCK = re.compile(r'(<!-- install -->\n).*?(<!-- end -->)', re.DOTALL)
 EVENTS = {
     'set-up: fetching uv': 'fetching uv',
@@ -49,7 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix='hrnet-plugins-install-') as name:
         result = record(Path(name))
     RESULTS.write_text(json.dumps(result, indent=2) + '\n')
-    README.write_text(BLOCK.sub(lambda found: f'{found[1]}{table(result)}{found[2]}', README.read_text()))
+    PAGE.write_text(BLOCK.sub(lambda found: f'{found[1]}{table(result)}{found[2]}', PAGE.read_text()))
     print(table(result))
 
 
@@ -84,7 +85,7 @@ def describe(begins: list[tuple[str, float]], end: float, clone: Path, cache: Pa
         uv=subprocess.run(
             [clone / '.uv/bin/uv', '--version'], capture_output=True, text=True, check=True
         ).stdout.split()[1],
-        commit=commit_of(ROOT, written=[RESULTS, README]),
+        commit=commit_of(ROOT, written=[RESULTS, PAGE]),
     )
 
 

@@ -102,7 +102,7 @@ def find() -> Mmcv:
     known = [each for each in metadata.distributions() if _name(each) in NAMES]
     found = {_name(each): each for each in reversed(known)}  # the first on the path is the one that is imported
     if not found:
-        raise InstallError('mmcv is not installed: install one of the two stacks, as the README says')
+        raise InstallError('mmcv is not installed: install one of the two stacks, as docs/install.md says')
     if len(found) > 1:
         names = ' and '.join(f'{name} {each.version}' for name, each in sorted(found.items()))
         raise InstallError(f'{names} are installed and share one folder: uninstall all of them, then install one')

@@ -141,7 +141,7 @@ class CheckedDataset(BaseSegDataset):
         listed = f', ann_file={self.ann_file}' if self.ann_file else ''
         return (
             f'{type(self).__name__} reads *{self.img_suffix} and *{self.seg_map_suffix} below {folders}{listed}; the '
-            'layout is in configs/seg/README.md'
+            'layout is in docs/segmentation.md'
         )
 
 

@@ -1,4 +1,4 @@
-"""The commands of the README, with a small network under a published weight's name."""
+"""The commands of the page on segmentation, with a small network under a published weight's name."""
 
 import json
 

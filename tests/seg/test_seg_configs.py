@@ -1,4 +1,4 @@
-"""Segmentation recipes: what their names and their metafiles say, and that the README tests each published row."""
+"""Segmentation recipes: what their names and their metafiles say, and that their page tests each published row."""
 
 import re
 import shlex
@@ -157,15 +157,15 @@ def test_learning_rates(name):
 
 
 def commands():
-    """Recipe, weights and options of each of the README's test commands for a published row, and its comment."""
-    text = (ROOT / 'README.md').read_text()
+    """Recipe, weights and options of each of the page's test commands for a published row, and its comment."""
+    text = (ROOT / 'docs' / 'segmentation.md').read_text()
     for line in re.findall(r'^hrnet-plugins test (?:fcn|ocr)_hrnetv2.*$', text, re.MULTILINE):
         command, comment = line.split('  # ')
         _, _, recipe, weights, *options = shlex.split(command)
         yield recipe, weights, options, comment
 
 
-def test_readme_has_a_command_for_each_published_row():
+def test_the_page_has_a_command_for_each_published_row():
     shown = set()
     for recipe, weights, options, comment in commands():
         cfg = config_of(RECIPES[recipe])
