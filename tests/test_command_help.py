@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from hrnet_plugins import cli
 from hrnet_plugins.command_help import GROUPS, GroupedCommands, example, first_sentence
 from hrnet_plugins.recipes import recipes
+from tests.helpers.command_lines import parse
 
 
 def commands(group=cli.main, path=()):
@@ -34,11 +35,6 @@ def plain(text):
     return ' '.join(text.split())
 
 
-def help_of(path, **kwargs):
-    """What a command says of itself. That of train and test, asked with a recipe, is the framework's."""
-    return shown(path, **kwargs)
-
-
 @pytest.mark.parametrize('path', COMMANDS, ids=' '.join)
 def test_all_that_is_said_of_a_command_is_whole_sentences(path):
     command = COMMANDS[path]
@@ -56,7 +52,7 @@ def test_all_that_is_said_of_a_command_is_whole_sentences(path):
 @pytest.mark.parametrize('width', [60, 80, 120])
 def test_the_list_of_commands_has_their_whole_sentences(width):
     for path, command in COMMANDS.items():
-        above = plain(help_of(path[:-1], width=width))
+        above = plain(shown(path[:-1], width))
         sentence = first_sentence(command)
         assert sentence.endswith('.')
         assert sentence in above, path
@@ -72,17 +68,6 @@ def test_each_help_has_an_example_that_parses(path):
         words = shlex.split(line)[1:]
         assert tuple(words[: len(path)]) == path
         parse(cli.main, words)
-
-
-def parse(command, words):
-    """Parse a line as the command would, without running it."""
-    try:
-        with command.make_context('hrnet-plugins', list(words)) as context:
-            if isinstance(command, click.Group):
-                _, below, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-                parse(below, rest)
-    except click.exceptions.Exit as done:  # of --help
-        assert done.exit_code == 0
 
 
 def test_an_example_that_does_not_parse_is_found():
