@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hrnet_plugins.models.hrnet import HRNet as HRNet
     from hrnet_plugins.weights.conversion import convert as convert
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 _HOME = {
     'ARCHS': 'archs',
