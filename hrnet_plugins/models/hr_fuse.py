@@ -7,13 +7,14 @@ from itertools import pairwise
 from typing import Any
 
 import torch.fx
-from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from hrnet_plugins.archs import EXPANSION
+from hrnet_plugins.models.conv_norm import ConvModule
 from hrnet_plugins.models.feats import check_feats, listed_channels
 from hrnet_plugins.models.layers import DEFAULT_INIT, LayerFactory, residual_layer
+from hrnet_plugins.models.recompute import WithCP, grain_of, run
 from hrnet_plugins.registry import MODELS
 
 torch.fx.wrap('check_feats')
@@ -36,7 +37,8 @@ class HRFuseScales(BaseModule):
         conv_cfg: mmcv convolution config; ``None`` means ``nn.Conv2d``.
         norm_cfg: mmcv norm config, for every norm; ``None`` means ``dict(type='BN')``.
         plain_bottlenecks: Build the bottleneck blocks without ``conv_cfg`` and ``norm_cfg``, as mmpretrain does.
-        with_cp: Recompute the bottleneck blocks in the backward pass: less memory, more time.
+        with_cp: What the backward pass computes again, as in ``HRNet``; ``'module'`` here means all.
+        efficient_conv_bn_eval: Train a convolution and a batch norm with fixed statistics as one convolution.
         init_cfg: mmengine initialisation; ``None`` means Kaiming for convolutions and ones for norms, an empty list
             PyTorch's own.
 
@@ -56,7 +58,8 @@ class HRFuseScales(BaseModule):
         conv_cfg: dict[str, Any] | None = None,
         norm_cfg: dict[str, Any] | None = None,
         plain_bottlenecks: bool = False,
-        with_cp: bool = False,
+        with_cp: WithCP = False,
+        efficient_conv_bn_eval: bool = True,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(DEFAULT_INIT if init_cfg is None else init_cfg)
@@ -69,12 +72,14 @@ class HRFuseScales(BaseModule):
             )
         self.out_channels = out_channels
         mid_channels = tuple(mid_channels)[: len(in_channels)]
-        layers = LayerFactory(conv_cfg, norm_cfg)
+        efficient: dict[str, Any] = dict(efficient_conv_bn_eval=efficient_conv_bn_eval)
+        layers = LayerFactory(conv_cfg, norm_cfg, **efficient)
         self.norm_cfg = layers.norm_cfg
-        of_blocks = LayerFactory() if plain_bottlenecks else layers
-        common = dict(conv_cfg=conv_cfg, norm_cfg=layers.norm_cfg, bias=False)
+        of_blocks = LayerFactory(**efficient) if plain_bottlenecks else layers
+        common: dict[str, Any] = dict(conv_cfg=conv_cfg, norm_cfg=layers.norm_cfg, bias=False, **efficient)
+        self.grain = grain_of(with_cp)
         self.increase_layers = nn.ModuleList(
-            residual_layer('BOTTLENECK', c_in, c_mid // expansion, 1, of_blocks, with_cp=with_cp)
+            residual_layer('BOTTLENECK', c_in, c_mid // expansion, 1, of_blocks, with_cp=self.grain == 'block')
             for c_in, c_mid in zip(in_channels, mid_channels)
         )
         self.downsample_layers = nn.ModuleList(
@@ -91,7 +96,10 @@ class HRFuseScales(BaseModule):
             ValueError: If the maps do not have ``in_channels``.
         """
         check_feats(feats, self.in_channels)
-        total = self.increase_layers[0](feats[0])  # (B, mid_channels[0], h_0, w_0)
+        total = self._run(self.increase_layers[0], feats[0])  # (B, mid_channels[0], h_0, w_0)
         for i, step in enumerate(self.downsample_layers, start=1):
-            total = step(total) + self.increase_layers[i](feats[i])  # (B, mid_channels[i], h_i, w_i)
-        return (self.final_layer(total),)
+            total = self._run(step, total) + self._run(self.increase_layers[i], feats[i])  # (B, mid_channels[i], ., .)
+        return (self._run(self.final_layer, total),)
+
+    def _run(self, layer: nn.Module, x: Tensor) -> Tensor:
+        return run(layer, [layer], '' if self.grain == 'block' else self.grain, x)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hrnet_plugins.archs import Stage
 from hrnet_plugins.models.layers import LayerFactory, residual_layer
+from hrnet_plugins.models.recompute import Grain, run
 
 
 class HRModule(nn.Module):
@@ -26,7 +27,7 @@ class HRModule(nn.Module):
         align_corners: As in ``torch.nn.functional.interpolate``; ``None`` for nearest.
         upsample_by: Coarser branches are resized to the finer branch's ``'size'``, or by the ``'factor'`` between their
             strides first, and then to that size.
-        with_cp: Recompute residual blocks in the backward pass.
+        grain: What is recomputed in the backward pass, see ``recompute``.
     """
 
     def __init__(
@@ -38,15 +39,16 @@ class HRModule(nn.Module):
         upsample: str,
         align_corners: bool | None,
         upsample_by: Literal['size', 'factor'],
-        with_cp: bool,
+        grain: Grain,
     ) -> None:
         super().__init__()
+        self.grain = grain
         self.upsample = upsample
         self.align_corners = align_corners
         self.upsample_by = upsample_by
         channels = stage.out_channels
         self.branches = nn.ModuleList(
-            residual_layer(stage.block, c_out, c_base, depth, layers, with_cp=with_cp)
+            residual_layer(stage.block, c_out, c_base, depth, layers, with_cp=grain == 'block')
             for c_out, c_base, depth in zip(channels, stage.channels, stage.blocks)
         )
         self.fuse_layers = nn.ModuleList(
@@ -57,6 +59,10 @@ class HRModule(nn.Module):
 
     def forward(self, feats: Sequence[Tensor]) -> list[Tensor]:
         """Maps (B, C_i, h_i, w_i), finest first -> the first ``num_outs`` of them, exchanged."""
+        grain = '' if self.grain == 'block' else self.grain  # the blocks do that themselves
+        return run(self._run, [self.branches, self.fuse_layers], grain, feats)
+
+    def _run(self, feats: Sequence[Tensor]) -> list[Tensor]:
         feats = [branch(x) for branch, x in zip(self.branches, feats)]
         if len(feats) == 1:
             return feats

@@ -9,13 +9,19 @@ from typing import Any, Literal
 
 import torch.fx
 import torch.nn.functional as F
-import torch.utils.checkpoint
-from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from hrnet_plugins.models.feats import check_feats, concat_feats, listed_channels
-from hrnet_plugins.models.layers import recomputes
+from hrnet_plugins.models.conv_norm import ConvModule, runs_alone
+from hrnet_plugins.models.feats import (
+    check_feats,
+    concat_feats,
+    conv_norm_of_concat,
+    conv_of_concat,
+    listed_channels,
+    same_layout,
+)
+from hrnet_plugins.models.recompute import Grain, WithCP, grain_of, run
 from hrnet_plugins.registry import MODELS
 
 XAVIER_INIT: dict[str, Any] = dict(type='Caffe2Xavier', layer='Conv2d')
@@ -56,6 +62,7 @@ def pool_level(x: Tensor, level: int, pooling: str) -> Tensor:
 # Steps of their own in graphs that torch.fx traces, which cannot look at sizes.
 torch.fx.wrap('check_feats')
 torch.fx.wrap('pool_level')
+torch.fx.wrap('same_layout')
 
 
 @MODELS.register_module()
@@ -71,7 +78,9 @@ class HRFPN(BaseModule):
         num_outs: Levels; level ``i`` is the fused map pooled by ``2**i``.
         stride: Stride of each level's 3x3 convolution, any from 1: 2 starts the pyramid at stride 8 instead of 4.
         pooling: How levels are pooled.
-        with_cp: Recompute the convolutions in the backward pass: less memory, more time.
+        with_cp: Recompute the convolutions in the backward pass: less memory, more time. ``'norm'`` is taken for False:
+            as published, there are no norms.
+        efficient_conv_bn_eval: Train a convolution and a batch norm with fixed statistics as one convolution.
         conv_cfg: mmcv convolution config; ``None`` means ``nn.Conv2d``.
         norm_cfg: mmcv norm config for a norm after every convolution; ``None``, as published, means none.
         init_cfg: mmengine initialisation; ``None`` means Caffe2's Xavier, an empty list PyTorch's own.
@@ -93,7 +102,8 @@ class HRFPN(BaseModule):
         num_outs: int = 5,
         stride: int = 1,
         pooling: Literal['avg', 'max'] = 'avg',
-        with_cp: bool = False,
+        with_cp: WithCP = False,
+        efficient_conv_bn_eval: bool = True,
         conv_cfg: dict[str, Any] | None = None,
         norm_cfg: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
@@ -111,9 +121,12 @@ class HRFPN(BaseModule):
         self.num_outs = num_outs
         self.pooling = pooling
         self.with_cp = with_cp
+        self.grain: Grain = '' if with_cp == 'norm' else grain_of(with_cp)
         self.conv_cfg = conv_cfg
         self.norm_cfg = norm_cfg
-        common = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
+        common: dict[str, Any] = dict(
+            conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None, efficient_conv_bn_eval=efficient_conv_bn_eval
+        )
         self.reduction_conv = ConvModule(sum(in_channels), out_channels, 1, **common)
         self.fpn_convs = nn.ModuleList(
             ConvModule(out_channels, out_channels, 3, stride=stride, padding=1, **common) for _ in range(num_outs)
@@ -129,11 +142,21 @@ class HRFPN(BaseModule):
         """
         check_feats(feats, self.in_channels)
         feats = [feats[i] for i in range(self.num_ins)]
-        fused = self._run(self.reduction_conv, concat_feats(feats, align_corners=False))  # (B, C, h, w)
+        fused = run(self._reduce, [self.reduction_conv], self.grain, feats)  # (B, C, h, w)
+        fused = same_layout(fused, feats[0])
         levels = [fused, *(pool_level(fused, i, self.pooling) for i in range(1, self.num_outs))]
         return tuple(self._run(conv, level) for conv, level in zip(self.fpn_convs, levels))
 
+    def _reduce(self, feats: Sequence[Tensor]) -> Tensor:
+        module = self.reduction_conv
+        if not runs_alone(module):
+            return module(concat_feats(feats, align_corners=False))
+        if module.with_norm:
+            efficient = module.efficient_conv_bn_eval
+            return conv_norm_of_concat(
+                module.conv, module.norm, feats, self.in_channels, align_corners=False, efficient=efficient
+            )
+        return conv_of_concat(module.conv, feats, self.in_channels, align_corners=False)
+
     def _run(self, layer: nn.Module, x: Tensor) -> Tensor:
-        if recomputes(self, x):
-            return torch.utils.checkpoint.checkpoint(layer, x, use_reentrant=False)
-        return layer(x)
+        return run(layer, [layer], self.grain, x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, pairwise
 from typing import Any, Literal
@@ -14,9 +14,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hrnet_plugins.archs import HRNetArch, Stage
+from hrnet_plugins.models.conv_norm import conv_norm, is_traced
+from hrnet_plugins.models.feats import same_layout
 from hrnet_plugins.models.hr_module import HRModule
 from hrnet_plugins.models.layers import DEFAULT_INIT, LayerFactory, NamedNorms, ResidualBlock, residual_layer
 from hrnet_plugins.models.pretrained import initialise, is_pretrained
+from hrnet_plugins.models.recompute import WithCP, grain_of, run
 from hrnet_plugins.registry import MODELS
 
 STEM_CHANNELS = 64
@@ -63,7 +66,13 @@ class HRNet(NamedNorms, BaseModule):
         zero_init_residual: Start the last norm of each residual block at zero (Goyal et al., arXiv:1706.02677).
         multiscale_output: If False the last exchange has weights for the finest branch only, and only that
             is returned.
-        with_cp: Recompute residual blocks in the backward pass: less memory, more time.
+        with_cp: What the backward pass computes again, for less memory: ``'norm'`` the norms that learn statistics,
+            and all between two convolutions, which takes little time; ``'block'``, or True, residual blocks;
+            ``'module'`` whole modules of branches, which needs the least memory.
+        efficient_conv_bn_eval: Train a convolution and a batch norm with fixed statistics, as with ``norm_eval`` and in
+            frozen stages, as one convolution: less memory and time, the same up to rounding.
+        channels_last: Train with maps in torch's channels-last layout inside, where the machine is faster with it; the
+            maps that are returned have the layout of the input.
         conv_cfg: mmcv convolution config; ``None`` means ``nn.Conv2d``.
         norm_cfg: mmcv norm config, for every norm; ``None`` means ``dict(type='BN')``.
         plain_layer1: Build stage 1 without ``conv_cfg`` and ``norm_cfg``, of plain convolutions and batch norms, as
@@ -93,7 +102,9 @@ class HRNet(NamedNorms, BaseModule):
         norm_eval: bool = False,
         zero_init_residual: bool = False,
         multiscale_output: bool = True,
-        with_cp: bool = False,
+        with_cp: WithCP = False,
+        efficient_conv_bn_eval: bool = True,
+        channels_last: bool = False,
         conv_cfg: dict[str, Any] | None = None,
         norm_cfg: dict[str, Any] | None = None,
         plain_layer1: bool = False,
@@ -119,8 +130,11 @@ class HRNet(NamedNorms, BaseModule):
         self.norm_eval = norm_eval
         self.zero_init_residual = zero_init_residual
         self.with_cp = with_cp
+        self.grain = grain_of(with_cp)
+        self.channels_last = channels_last
+        self.conv_norm = partial(conv_norm, efficient=efficient_conv_bn_eval)
 
-        layers = LayerFactory(conv_cfg, norm_cfg)
+        layers = LayerFactory(conv_cfg, norm_cfg, efficient_conv_bn_eval=efficient_conv_bn_eval)
         self.conv_cfg, self.norm_cfg = layers.conv_cfg, layers.norm_cfg
         stage1, stage2, stage3, stage4 = self.arch.stages
         make_stage = partial(
@@ -129,16 +143,21 @@ class HRNet(NamedNorms, BaseModule):
             upsample=upsample,
             align_corners=align_corners,
             upsample_by=upsample_by,
-            with_cp=with_cp,
+            grain=self.grain,
         )
         self.conv1 = layers.conv(in_channels, STEM_CHANNELS, 3, stride=2)
         self.norm1_name = layers.add_norm(self, STEM_CHANNELS, postfix=1)
         self.conv2 = layers.conv(STEM_CHANNELS, STEM_CHANNELS, 3, stride=2)
         self.norm2_name = layers.add_norm(self, STEM_CHANNELS, postfix=2)
         self.relu = nn.ReLU(inplace=True)
-        of_layer1 = LayerFactory() if plain_layer1 else layers
+        of_layer1 = LayerFactory(efficient_conv_bn_eval=efficient_conv_bn_eval) if plain_layer1 else layers
         self.layer1 = residual_layer(
-            stage1.block, STEM_CHANNELS, stage1.channels[0], stage1.blocks[0], of_layer1, with_cp=with_cp
+            stage1.block,
+            STEM_CHANNELS,
+            stage1.channels[0],
+            stage1.blocks[0],
+            of_layer1,
+            with_cp=self.grain == 'block',
         )
         self.transition1 = _transition(stage1.out_channels, stage2.out_channels, layers)
         self.stage2 = make_stage(stage2)
@@ -157,13 +176,33 @@ class HRNet(NamedNorms, BaseModule):
             ValueError: If the input is not 4-D, has another number of channels, or no pixels.
         """
         check_image(x, self.in_channels)
-        x = self.relu(self.norm1(self.conv1(x)))  # (B, 64, H/2, W/2)
-        x = self.relu(self.norm2(self.conv2(x)))  # (B, 64, H/4, W/4)
-        feats = [self.layer1(x)]
-        feats = self.stage2(pass_on(self.transition1, feats))
-        feats = self.stage3(pass_on(self.transition2, feats))
-        feats = self.stage4(pass_on(self.transition3, feats))
+        if self.channels_last and torch.is_grad_enabled() and not is_traced(x):
+            return tuple(same_layout(feat, x) for feat in self._maps(x.contiguous(memory_format=torch.channels_last)))
+        return self._maps(x)
+
+    def _maps(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = self._run(self.stem, [self.conv1, self.norm1, self.conv2, self.norm2], x)  # (B, 64, H/4, W/4)
+        feats = [self._run(self.layer1, [self.layer1], x)]
+        feats = self.stage2(self.pass_on(self.transition1, feats))
+        feats = self.stage3(self.pass_on(self.transition2, feats))
+        feats = self.stage4(self.pass_on(self.transition3, feats))
         return tuple(feats[i] for i in self.out_indices)
+
+    def stem(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, 64, H/4, W/4)."""
+        x = self.relu(self.conv_norm(self.conv1, self.norm1, x))  # (B, 64, H/2, W/2)
+        return self.relu(self.conv_norm(self.conv2, self.norm2, x))  # (B, 64, H/4, W/4)
+
+    def pass_on(self, transition: nn.ModuleList, feats: Sequence[Tensor]) -> list[Tensor]:
+        """Maps of one stage to those of the next; new branches start from the coarsest map."""
+        sources = [*feats, *[feats[-1]] * (len(transition) - len(feats))]
+        return [
+            step(x) if isinstance(step, nn.Identity) else self._run(step, [step], x)
+            for step, x in zip(transition, sources)
+        ]
+
+    def _run(self, forward: Callable[[Tensor], Tensor], parts: Sequence[nn.Module], x: Tensor) -> Tensor:
+        return run(forward, parts, '' if self.grain == 'block' else self.grain, x)
 
     def init_weights(self) -> None:
         """Initialise as ``init_cfg`` says, then zero the last norm of each block if asked and not pretrained.
@@ -235,12 +274,6 @@ def _transition(before: Sequence[int], after: Sequence[int], layers: LayerFactor
             downs = (layers.conv_norm_relu(a, b, stride=2) for a, b in pairwise(widths))
             steps.append(nn.Sequential(*downs))
     return nn.ModuleList(steps)
-
-
-def pass_on(transition: nn.ModuleList, feats: Sequence[Tensor]) -> list[Tensor]:
-    """Maps of one stage to those of the next; new branches start from the coarsest map."""
-    sources = [*feats, *[feats[-1]] * (len(transition) - len(feats))]
-    return [step(x) for step, x in zip(transition, sources)]
 
 
 def _stage(stage: Stage, layers: LayerFactory, *, num_outs: int | None = None, **options: Any) -> nn.Sequential:

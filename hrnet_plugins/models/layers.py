@@ -6,15 +6,16 @@ Shape legend: B batch, H x W size of a map.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-import torch.fx
-import torch.utils.checkpoint
 from mmcv.cnn import build_conv_layer, build_norm_layer
 from torch import Tensor, nn
 
 from hrnet_plugins.archs import EXPANSION, BlockName
+from hrnet_plugins.models.conv_norm import ConvNorm, conv_norm
+from hrnet_plugins.models.recompute import run
 
 DEFAULT_INIT: list[dict[str, Any]] = [
     dict(type='Kaiming', layer='Conv2d'),
@@ -29,11 +30,19 @@ class LayerFactory:
     Args:
         conv_cfg: mmcv convolution config; ``None`` means ``nn.Conv2d``.
         norm_cfg: mmcv norm config; ``None`` means ``dict(type='BN')``.
+        efficient_conv_bn_eval: Whether modules train a convolution and a norm with fixed statistics as one convolution.
     """
 
-    def __init__(self, conv_cfg: dict[str, Any] | None = None, norm_cfg: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        conv_cfg: dict[str, Any] | None = None,
+        norm_cfg: dict[str, Any] | None = None,
+        *,
+        efficient_conv_bn_eval: bool = True,
+    ) -> None:
         self.conv_cfg = conv_cfg
         self.norm_cfg = norm_cfg or dict(type='BN')
+        self.efficient_conv_bn_eval = efficient_conv_bn_eval
 
     def conv(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1) -> nn.Module:
         """A convolution without bias that keeps the size, up to its stride."""
@@ -52,14 +61,18 @@ class LayerFactory:
         module.add_module(name, norm)
         return name
 
-    def conv_norm(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1) -> nn.Sequential:
+    def conv_norm(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1) -> ConvNorm:
         """Convolution and norm."""
         conv = self.conv(in_channels, out_channels, kernel_size, stride=stride)
-        return nn.Sequential(conv, self.norm(out_channels)[1])
+        sequence = ConvNorm(conv, self.norm(out_channels)[1])
+        sequence.efficient_conv_bn_eval = self.efficient_conv_bn_eval
+        return sequence
 
-    def conv_norm_relu(self, in_channels: int, out_channels: int, *, stride: int = 1) -> nn.Sequential:
+    def conv_norm_relu(self, in_channels: int, out_channels: int, *, stride: int = 1) -> ConvNorm:
         """3x3 convolution, norm and ReLU."""
-        return self.conv_norm(in_channels, out_channels, 3, stride=stride).append(nn.ReLU(inplace=True))
+        sequence = self.conv_norm(in_channels, out_channels, 3, stride=stride)
+        sequence.append(nn.ReLU(inplace=True))
+        return sequence
 
 
 class NamedNorms(nn.Module):
@@ -91,22 +104,20 @@ class ResidualBlock(NamedNorms):
         in_channels: Channels of the input.
         channels: Base channels; the output has ``channels * EXPANSION[block]``.
         layers: Factory of convolutions and norms.
-        with_cp: Recompute the branch in the backward pass instead of storing it. Training-mode norms then
-            see each batch twice, as in every framework that checkpoints them.
+        with_cp: Recompute the branch in the backward pass instead of storing it.
     """
 
     relu: nn.ReLU
-    downsample: nn.Sequential | None
+    downsample: ConvNorm | None
 
     def __init__(self, in_channels: int, channels: int, layers: LayerFactory, *, with_cp: bool = False) -> None:
         super().__init__()
         self.with_cp = with_cp
+        self.conv_norm = partial(conv_norm, efficient=layers.efficient_conv_bn_eval)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
-        if recomputes(self, x):
-            return self.relu(torch.utils.checkpoint.checkpoint(self._sum, x, use_reentrant=False))
-        return self.relu(self._sum(x))
+        return self.relu(run(self._sum, [self], 'block' if self.with_cp else '', x))
 
     def _sum(self, x: Tensor) -> Tensor:
         out = self.branch(x)
@@ -145,8 +156,8 @@ class BasicBlock(ResidualBlock):
 
     def branch(self, x: Tensor) -> Tensor:
         """See ``ResidualBlock``."""
-        x = self.relu(self.norm1(self.conv1(x)))  # (B, channels, H, W)
-        return self.norm2(self.conv2(x))  # (B, channels, H, W)
+        x = self.relu(self.conv_norm(self.conv1, self.norm1, x))  # (B, channels, H, W)
+        return self.conv_norm(self.conv2, self.norm2, x)  # (B, channels, H, W)
 
     @property
     def last_norm(self) -> nn.Module:
@@ -183,9 +194,9 @@ class Bottleneck(ResidualBlock):
 
     def branch(self, x: Tensor) -> Tensor:
         """See ``ResidualBlock``."""
-        x = self.relu(self.norm1(self.conv1(x)))  # (B, channels, H, W)
-        x = self.relu(self.norm2(self.conv2(x)))  # (B, channels, H, W)
-        return self.norm3(self.conv3(x))  # (B, 4 * channels, H, W)
+        x = self.relu(self.conv_norm(self.conv1, self.norm1, x))  # (B, channels, H, W)
+        x = self.relu(self.conv_norm(self.conv2, self.norm2, x))  # (B, channels, H, W)
+        return self.conv_norm(self.conv3, self.norm3, x)  # (B, 4 * channels, H, W)
 
     @property
     def last_norm(self) -> nn.Module:
@@ -209,14 +220,6 @@ def residual_layer(
     return nn.Sequential(*(BLOCKS[block](c_in, channels, layers, with_cp=with_cp) for c_in in inputs))
 
 
-def recomputes(module: nn.Module, x: Tensor) -> bool:
-    """Whether a module with ``with_cp`` recomputes its operations in the backward pass of this input.
-
-    Not while ``torch.fx`` traces it: a graph holds the operations themselves.
-    """
-    return bool(module.with_cp) and not isinstance(x, torch.fx.Proxy) and x.requires_grad
-
-
-def _shortcut(in_channels: int, out_channels: int, layers: LayerFactory) -> nn.Sequential | None:
+def _shortcut(in_channels: int, out_channels: int, layers: LayerFactory) -> ConvNorm | None:
     """``None`` where the input is added as it is."""
     return None if in_channels == out_channels else layers.conv_norm(in_channels, out_channels, 1)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-_PLAIN_CONVS = ('Conv2d',)
+from hrnet_plugins.models.conv_norm import has_hooks, is_plain_conv
+from hrnet_plugins.models.feats import is_pointwise
 
 
 class FusedConv(nn.Module):
@@ -18,23 +21,38 @@ class FusedConv(nn.Module):
     Args:
         weight: (C_out, C_in / groups, k, k), batch norm included.
         bias: (C_out,), batch norm included, or ``None``.
-        conv: The convolution that gives stride, padding, dilation and groups.
+        conv: What gives stride, padding, dilation and groups, such as the convolution.
     """
 
     weight: Tensor
     bias: Tensor | None
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, conv: Any) -> None:
         super().__init__()
         self.register_buffer('weight', weight.contiguous(memory_format=torch.channels_last))
         self.register_buffer('bias', bias)
         self.geometry: dict[str, Any] = dict(
             stride=conv.stride, padding=conv.padding, dilation=conv.dilation, groups=conv.groups
         )
+        self._parts: dict[tuple[int, ...], list[FusedConv]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, h, w) -> (B, C_out, ., .)."""
         return F.conv2d(x, self.weight, self.bias, **self.geometry)
+
+    def split_inputs(self, channels: Sequence[int]) -> Sequence[FusedConv] | None:
+        """A convolution for the first ``channels[0]`` inputs, with the bias, one for the next, and so on.
+
+        The sum of all is the whole one. ``None`` where that is no 1x1 convolution.
+        """
+        key = tuple(channels)
+        geometry = SimpleNamespace(kernel_size=tuple(self.weight.shape[2:]), **self.geometry)
+        if not is_pointwise(geometry):
+            return None
+        if key not in self._parts:
+            weights = enumerate(self.weight.split(key, dim=1))
+            self._parts[key] = [type(self)(part, None if i else self.bias, geometry) for i, part in weights]
+        return self._parts[key]
 
     def with_relu(self, x: Tensor) -> Tensor:
         """The ReLU of the convolution: (B, C_in, h, w) -> (B, C_out, ., .)."""
@@ -49,19 +67,6 @@ def can_fuse(conv: Any, norm: nn.Module) -> bool:
     """True when the norm, in eval mode, is a constant scale and shift of each output channel of a plain convolution."""
     constant = isinstance(norm, nn.Identity) or (isinstance(norm, _BatchNorm) and norm.running_mean is not None)
     return constant and is_plain_conv(conv) and not has_hooks(norm)
-
-
-def is_plain_conv(conv: nn.Module) -> TypeGuard[nn.Conv2d]:
-    """True for torch's or mmcv's own 2-D convolution with zero padding, without hooks and without parametrisation."""
-    return (
-        isinstance(conv, nn.Conv2d)
-        and type(conv).__name__ in _PLAIN_CONVS
-        and type(conv).__module__.partition('.')[0] in ('torch', 'mmcv')
-        and conv.padding_mode == 'zeros'
-        and not isinstance(conv.padding, str)
-        and not torch.nn.utils.parametrize.is_parametrized(conv)
-        and not has_hooks(conv)
-    )
 
 
 def fuse_conv_bn(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | None]:
@@ -98,8 +103,3 @@ def pad_channels(weight: Tensor, bias: Tensor | None, multiple: int, *, inputs: 
     more_out = -c_out % multiple
     weight = F.pad(weight, (0, 0, 0, 0, 0, more_in, 0, more_out))
     return weight, None if bias is None else F.pad(bias, (0, more_out))
-
-
-def has_hooks(module: nn.Module) -> bool:
-    """True when hooks would see the inputs or outputs of the module."""
-    return bool(module._forward_pre_hooks or module._forward_hooks)

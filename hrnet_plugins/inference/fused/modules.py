@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hrnet_plugins.inference.fused.conv_bn import FusedConv, has_hooks
+from hrnet_plugins.inference.fused.conv_bn import FusedConv
 from hrnet_plugins.inference.fused.streams import run_parallel
 from hrnet_plugins.inference.proxy import Proxy
-from hrnet_plugins.models.hrnet import check_image, pass_on
+from hrnet_plugins.models.conv_norm import has_hooks
+from hrnet_plugins.models.hrnet import check_image
 from hrnet_plugins.models.layers import ResidualBlock
 
 MAX_PIXELS = 1 << 21
@@ -99,8 +100,8 @@ class FusedHRNet(Proxy):
     def _forward_in_bands(self, x: Tensor) -> tuple[Tensor, ...]:
         check_image(x, self.in_channels)
         feats = self.stage2(self._first_maps_in_bands(x))
-        feats = self.stage3(pass_on(self.transition2, feats))
-        feats = self.stage4(pass_on(self.transition3, feats))
+        feats = self.stage3(self.pass_on(self.transition2, feats))
+        feats = self.stage4(self.pass_on(self.transition3, feats))
         return tuple(feats[i] for i in self.out_indices)
 
     def _first_maps_in_bands(self, x: Tensor) -> list[Tensor]:
@@ -134,9 +135,7 @@ class FusedHRNet(Proxy):
         return all(isinstance(m, (FusedConv, nn.Identity, nn.ReLU, nn.ModuleList)) for m in leaves)
 
     def _first_maps(self, x: Tensor) -> list[Tensor]:
-        x = self.relu(self.norm1(self.conv1(x)))
-        x = self.relu(self.norm2(self.conv2(x)))
-        return pass_on(self.transition1, [self.layer1(x)])
+        return self.pass_on(self.transition1, [self.layer1(self.stem(x))])
 
     def _run_piece(self, x: Tensor) -> tuple[Tensor, ...]:
         large = x.device.type == 'cpu' and x.dim() == 4 and len(x) * x.shape[2] * x.shape[3] > BAND_PIXELS

@@ -12,12 +12,14 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from hrnet_plugins.inference.fused.conv_bn import FusedConv, can_fuse, fuse_conv_bn, is_plain_conv, pad_channels
+from hrnet_plugins.inference.fused.conv_bn import FusedConv, can_fuse, fuse_conv_bn, pad_channels
 from hrnet_plugins.inference.fused.modules import ContiguousOp, FusedHRModule, FusedHRNet, FusedResidualBlock
 from hrnet_plugins.inference.fused.onednn import direct_conv
 from hrnet_plugins.inference.fused.winograd import WinogradConv, is_profitable
 from hrnet_plugins.inference.proxy import Proxy, empty_proxy
 from hrnet_plugins.models import HRModule, HRNet
+from hrnet_plugins.models.conv_norm import ConvModule as OwnConvModule
+from hrnet_plugins.models.conv_norm import ConvNorm, is_plain_conv
 from hrnet_plugins.models.layers import ResidualBlock
 
 Overrides = Mapping[nn.Module, tuple[type[Proxy], torch.dtype]]
@@ -144,7 +146,9 @@ _in_our_module = methodcaller('conv_norm_pairs')
 _PAIRS: Mapping[Callable[..., Any], Callable[..., Pairs]] = MappingProxyType(
     {
         nn.Sequential.forward: _in_sequence,
+        ConvNorm.forward: _in_sequence,
         ConvModule.forward: _in_conv_module,
+        OwnConvModule.forward: _in_conv_module,
         ResidualBlock.forward: _in_our_module,
         HRNet.forward: _in_our_module,
     }

@@ -1,0 +1,217 @@
+"""A convolution and the norm after it; as one convolution where the norm's statistics are fixed.
+
+Source: You et al., "Tune-Mode ConvBN Blocks For Efficient Transfer Learning" (arXiv:2305.11624).
+Shape legend: B batch, C channels, h x w map size.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+import mmcv.cnn
+import torch
+import torch.fx
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.module import _has_any_global_hook
+
+_PLAIN_CONVS = ('Conv2d',)
+_PLAIN_NORMS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
+
+
+def conv_norm(conv: Any, norm: Any, x: Tensor, *, efficient: bool = True) -> Tensor:
+    """``norm(conv(x))``: (B, C_in, h, w) -> (B, C_out, ., .).
+
+    Where gradients are recorded and the norm's statistics are fixed, the norm is multiplied into the weight, and the
+    convolution's output is not kept for backward. That differs by rounding only. Whatever would notice, such as a hook
+    on one of the two or a tracer, gets the two steps. Inference without gradients does, too: ``accelerate`` is for it.
+
+    Args:
+        conv: A convolution of any kind.
+        norm: A norm of any kind.
+        x: The convolution's input.
+        efficient: False for the two steps, always.
+    """
+    if efficient and torch.is_grad_enabled() and not is_traced(x) and can_fuse_fixed(conv, norm):
+        return _fused(conv, norm, x)
+    return norm(conv(x))
+
+
+class ConvNorm(nn.Sequential):
+    """Convolution, norm, and what follows them, in a row. Built by ``LayerFactory``."""
+
+    efficient_conv_bn_eval = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, h, w) -> (B, C_out, ., .)."""
+        conv, norm, *rest = self._modules.values()
+        x = conv_norm(conv, norm, x, efficient=self.efficient_conv_bn_eval)
+        for module in rest:
+            x = module(x)
+        return x
+
+
+class ConvModule(mmcv.cnn.ConvModule):
+    """mmcv's ``ConvModule``, which also is one convolution where the norm's statistics are fixed, see ``conv_norm``.
+
+    Args:
+        efficient_conv_bn_eval: False for convolution and norm as two steps, always.
+        args: Those of mmcv's.
+        options: Those of mmcv's.
+    """
+
+    def __init__(self, *args: Any, efficient_conv_bn_eval: bool = True, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.efficient_conv_bn_eval = efficient_conv_bn_eval
+
+    def forward(self, x: Tensor, activate: bool = True, norm: bool = True) -> Tensor:
+        """(B, C_in, h, w) -> (B, C_out, ., .), with or without the last two of convolution, norm and activation."""
+        own_order = self.order == ('conv', 'norm', 'act') and not self.with_explicit_padding
+        if not (norm and self.with_norm and own_order and self.efficient_conv_bn_eval_forward is None):
+            return super().forward(x, activate, norm)
+        x = conv_norm(self.conv, self.norm, x, efficient=self.efficient_conv_bn_eval)
+        return self.activate(x) if activate and self.with_activation else x
+
+
+def is_traced(x: Any) -> bool:
+    """True while ``torch.fx`` or ``torch.jit`` follow the modules: their graphs hold the modules' own steps."""
+    return isinstance(x, torch.fx.Proxy) or torch.jit.is_tracing()
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """True when hooks would see the inputs or outputs of the module."""
+    return bool(module._forward_pre_hooks or module._forward_hooks)
+
+
+def runs_alone(module: nn.Module) -> bool:
+    """True when nothing but the module's own class sees what it computes: no hook of any kind, no other forward."""
+    listeners = module._backward_hooks or module._backward_pre_hooks or 'forward' in module.__dict__
+    return not (listeners or has_hooks(module))
+
+
+def is_plain_conv(conv: nn.Module) -> TypeGuard[nn.Conv2d]:
+    """True for torch's or mmcv's own 2-D convolution with zero padding, without hooks and without parametrisation."""
+    return (
+        isinstance(conv, nn.Conv2d)
+        and type(conv).__name__ in _PLAIN_CONVS
+        and type(conv).__module__.partition('.')[0] in ('torch', 'mmcv')
+        and conv.padding_mode == 'zeros'
+        and not isinstance(conv.padding, str)
+        and not torch.nn.utils.parametrize.is_parametrized(conv)
+        and not has_hooks(conv)
+    )
+
+
+def has_fixed_statistics(norm: nn.Module) -> TypeGuard[_BatchNorm]:
+    """True when a norm, as it stands, is a constant scale and shift of each channel."""
+    return isinstance(norm, _BatchNorm) and not norm.training and norm.running_mean is not None
+
+
+def can_fuse_fixed(conv: Any, norm: Any) -> bool:
+    """True when the two, as they stand, are one plain convolution, and nobody listens in."""
+    return (
+        has_fixed_statistics(norm)
+        and type(norm).forward in _PLAIN_NORMS
+        and is_plain_conv(conv)
+        and type(conv.weight) is nn.Parameter  # and not sharded or quantised
+        and runs_alone(conv)
+        and runs_alone(norm)
+        and not _has_any_global_hook()
+    )
+
+
+def fixed_scale_and_shift(norm: _BatchNorm, conv_bias: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """What a norm with fixed statistics multiplies and adds to a convolution without its bias, each (C,).
+
+    Computed at least in float32, whatever the layers' precision is.
+
+    Args:
+        norm: The norm.
+        conv_bias: The bias of the convolution in front of it (C,).
+        dtype: The precision of the result where it is greater.
+    """
+    mean, var = norm.running_mean, norm.running_var
+    assert mean is not None and var is not None
+    dtype = torch.promote_types(dtype, torch.float32)
+    scale = torch.rsqrt(var.to(dtype) + norm.eps)
+    if norm.weight is not None:
+        scale = norm.weight.to(dtype) * scale
+    offset = -mean.to(dtype) if conv_bias is None else conv_bias.to(dtype) - mean
+    shift = offset * scale if norm.bias is None else torch.addcmul(norm.bias.to(dtype), offset, scale)
+    return scale, shift
+
+
+def _fused(conv: nn.Conv2d, norm: Any, x: Tensor) -> Tensor:
+    weight = conv.weight
+    scale, shift = fixed_scale_and_shift(norm, conv.bias, weight.dtype)
+    dtype = weight.dtype
+    kind = x.device.type
+    if torch.is_autocast_enabled(kind) and x.dtype != torch.float64:
+        dtype = torch.get_autocast_dtype(kind)
+        x = x.to(dtype)
+    geometry: Any = (conv.stride, conv.padding, conv.dilation, conv.groups)
+    if torch.compiler.is_compiling():  # the compiler decides itself what it recomputes
+        return torch.conv2d(x, scaled(weight, scale, dtype), shift.to(dtype), *geometry)
+    return _ScaledConv.apply(x, weight, scale, shift, dtype, geometry)
+
+
+def scaled(weight: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+    """Each output channel of a weight (C_out, C_in / groups, k, k) times its scale (C_out,)."""
+    return (weight * scale[:, None, None, None]).to(dtype)
+
+
+class _ScaledConv(torch.autograd.Function):
+    """A convolution whose weight is scaled: backward scales it again, so that the scaled one need not be kept."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, dtype: torch.dtype, geometry: tuple[Any, ...]
+    ) -> Tensor:
+        return torch.conv2d(x, scaled(weight, scale, dtype), shift.to(dtype), *geometry)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, weight, scale, shift, ctx.dtype, ctx.geometry = inputs
+        for_weight = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
+        ctx.save_for_backward(x if for_weight else None, weight, scale)
+        ctx.shape, ctx.shift_dtype = x.shape, shift.dtype
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, scale = ctx.saved_tensors
+        for_x, for_weight, for_scale, for_shift = ctx.needs_input_grad[:4]
+        grad_x, grad_scaled, grad_shift = convolution_backward(
+            grad,
+            grad.new_empty(()).expand(ctx.shape) if x is None else x,
+            scaled(weight, scale, ctx.dtype),
+            ctx.geometry,
+            (for_x, for_weight or for_scale, for_shift),
+        )
+        grad_weight = grad_scale = None
+        if for_weight:
+            grad_weight = (grad_scaled * scale[:, None, None, None]).to(weight.dtype)
+        if for_scale:
+            grad_scale = (grad_scaled * weight.to(scale.dtype)).sum(dim=(1, 2, 3))
+        if for_shift:
+            grad_shift = grad_shift.to(ctx.shift_dtype)
+        return grad_x, grad_weight, grad_scale, grad_shift, None, None
+
+
+def convolution_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, geometry: tuple[Any, ...], mask: tuple[bool, bool, bool]
+) -> tuple[Any, Any, Any]:
+    """Gradients of a 2-D convolution for its input, weight and bias, where the mask asks for them.
+
+    Args:
+        grad: Of the output (B, C_out, ., .).
+        x: The input (B, C_in, h, w).
+        weight: (C_out, C_in / groups, k, k).
+        geometry: Stride, padding, dilation, groups.
+        mask: Which of the three are wanted.
+    """
+    stride, padding, dilation, groups = geometry
+    return torch.ops.aten.convolution_backward(
+        grad, x, weight, [weight.shape[0]], stride, padding, dilation, False, [0, 0], groups, mask
+    )
