@@ -18,6 +18,7 @@ from hrnet_plugins.archs import ARCHS, EXTRA_KEYS, EXTRA_STAGES, HRNetArch
 from hrnet_plugins.models import HRFPN, HRFuseScales, HRNet
 from hrnet_plugins.models.hrfpn import XAVIER_INIT
 from hrnet_plugins.models.layers import BLOCKS, DEFAULT_INIT
+from hrnet_plugins.models.recompute import WithCP
 
 InitCfg = dict[str, Any] | list[dict[str, Any]] | None
 
@@ -60,11 +61,14 @@ class MMDetHRNet(_UpstreamHRNet):
         conv_cfg: dict[str, Any] | None = None,
         norm_cfg: dict[str, Any] = _BN,
         norm_eval: bool = True,
-        with_cp: bool = False,
+        with_cp: WithCP = False,
         zero_init_residual: bool = False,
         multiscale_output: bool = True,
         pretrained: str | None = None,
         init_cfg: InitCfg = None,
+        *,
+        efficient_conv_bn_eval: bool = True,
+        channels_last: bool = False,
     ) -> None:
         super().__init__(
             extra,
@@ -75,6 +79,8 @@ class MMDetHRNet(_UpstreamHRNet):
             with_cp=with_cp,
             zero_init_residual=zero_init_residual,
             multiscale_output=multiscale_output,
+            efficient_conv_bn_eval=efficient_conv_bn_eval,
+            channels_last=channels_last,
             init_cfg=_init_cfg(pretrained, init_cfg),
         )
         self.pretrained = pretrained
@@ -90,12 +96,15 @@ class MMSegHRNet(_UpstreamHRNet):
         conv_cfg: dict[str, Any] | None = None,
         norm_cfg: dict[str, Any] = _BN,
         norm_eval: bool = False,
-        with_cp: bool = False,
+        with_cp: WithCP = False,
         frozen_stages: int = -1,
         zero_init_residual: bool = False,
         multiscale_output: bool = True,
         pretrained: str | None = None,
         init_cfg: InitCfg = None,
+        *,
+        efficient_conv_bn_eval: bool = True,
+        channels_last: bool = False,
     ) -> None:
         super().__init__(
             extra,
@@ -110,6 +119,8 @@ class MMSegHRNet(_UpstreamHRNet):
             frozen_stages=frozen_stages,
             zero_init_residual=zero_init_residual,
             multiscale_output=multiscale_output,
+            efficient_conv_bn_eval=efficient_conv_bn_eval,
+            channels_last=channels_last,
             init_cfg=_init_cfg(pretrained, init_cfg),
         )
         self.pretrained = pretrained
@@ -132,10 +143,13 @@ class MMPretrainHRNet(_UpstreamHRNet):
         conv_cfg: dict[str, Any] | None = None,
         norm_cfg: dict[str, Any] = _BN,
         norm_eval: bool = False,
-        with_cp: bool = False,
+        with_cp: WithCP = False,
         zero_init_residual: bool = False,
         multiscale_output: bool = True,
         init_cfg: InitCfg = DEFAULT_INIT,
+        *,
+        efficient_conv_bn_eval: bool = True,
+        channels_last: bool = False,
     ) -> None:
         super().__init__(
             arch if extra is None else extra,
@@ -147,6 +161,8 @@ class MMPretrainHRNet(_UpstreamHRNet):
             with_cp=with_cp,
             zero_init_residual=zero_init_residual,
             multiscale_output=multiscale_output,
+            efficient_conv_bn_eval=efficient_conv_bn_eval,
+            channels_last=channels_last,
             init_cfg=_pytorchs_if_none(init_cfg),
         )
 
@@ -162,7 +178,7 @@ class MMDetHRFPN(HRFPN):
         pooling_type: str = 'AVG',
         conv_cfg: dict[str, Any] | None = None,
         norm_cfg: dict[str, Any] | None = None,
-        with_cp: bool = False,
+        with_cp: WithCP = False,
         stride: int = 1,
         init_cfg: InitCfg = XAVIER_INIT,
     ) -> None:
@@ -194,9 +210,18 @@ class MMPretrainHRFuseScales(HRFuseScales):
         out_channels: int = 2048,
         norm_cfg: dict[str, Any] = _BN_MOMENTUM,
         init_cfg: InitCfg = _LINEAR_INIT,
+        *,
+        with_cp: WithCP = False,
+        efficient_conv_bn_eval: bool = True,
     ) -> None:
         super().__init__(
-            in_channels, out_channels, norm_cfg=norm_cfg, plain_bottlenecks=True, init_cfg=_pytorchs_if_none(init_cfg)
+            in_channels,
+            out_channels,
+            norm_cfg=norm_cfg,
+            plain_bottlenecks=True,
+            with_cp=with_cp,
+            efficient_conv_bn_eval=efficient_conv_bn_eval,
+            init_cfg=_pytorchs_if_none(init_cfg),
         )
 
 

@@ -1,6 +1,6 @@
 """The HRNetV2 head and the OCR head, on mmseg's base classes and under its state dict names.
 
-Shape legend: B batch, C channels, K classes, h x w size of the finest map, N = h * w pixels of it.
+Shape legend: B batch, C channels, K classes, h x w size of the finest map.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads import FCNHead
 from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.models.losses import accuracy
 from torch import Tensor, nn
 
-from hrnet_plugins.models.feats import check_feats, concat_feats, listed_channels
+from hrnet_plugins.models.conv_norm import ConvModule, has_fixed_statistics, runs_alone
+from hrnet_plugins.models.feats import check_feats, concat_feats, conv_norm_of_concat, conv_of_concat, listed_channels
+from hrnet_plugins.models.recompute import WithCP, grain_of, run
 from hrnet_plugins.registry import MODELS
 from hrnet_plugins.seg.losses import check_class_weight, two_classes
+from hrnet_plugins.seg.object_attention import ObjectAttention, gather_regions
 
 
 def resize_logits(logits: Tensor, size: Sequence[int], *, align_corners: bool) -> Tensor:
@@ -121,6 +123,9 @@ class HRNetV2Head(_BranchesHead, FCNHead):
         norm_cfg: mmcv norm config; ``None`` means ``dict(type='BN')``.
         loss_decode: One loss config or several; ``None`` means ``CrossEntropy``.
         ignore_index: Label of pixels that have none.
+        with_cp: What the backward pass computes again, as in ``HRNet``; here ``'norm'`` keeps the input of the norm
+            alone, and anything else that is not False the branches alone.
+        efficient_conv_bn_eval: Train a convolution and a batch norm with fixed statistics as one convolution.
         init_cfg: mmengine initialisation; ``None`` means normal with deviation 0.001, as published.
 
     Raises:
@@ -140,6 +145,8 @@ class HRNetV2Head(_BranchesHead, FCNHead):
         norm_cfg: dict[str, Any] | None = None,
         loss_decode: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
         ignore_index: int = 255,
+        with_cp: WithCP = False,
+        efficient_conv_bn_eval: bool = True,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         branches = listed_channels(in_channels)
@@ -163,52 +170,38 @@ class HRNetV2Head(_BranchesHead, FCNHead):
             init_cfg=init_cfg or dict(type='Normal', std=0.001, layer='Conv2d'),
         )
         self.branches = branches
+        self.with_cp = with_cp
+        self.grain = grain_of(with_cp)
+        self.efficient_conv_bn_eval = efficient_conv_bn_eval
         self.check_class_weights()
 
     def forward(self, inputs: Sequence[Tensor] | Tensor) -> Tensor:
         """Maps (B, in_channels[i], h_i, w_i), finest first, or their concatenation -> logits (B, K, h, w)."""
-        return self.cls_seg(self.convs(self.concat(inputs)))
+        if isinstance(inputs, Tensor) or not all(map(runs_alone, (self.convs, self.convs[0]))):
+            return self.cls_seg(self.convs(self.concat(inputs)))
+        check_feats(inputs, self.branches)
+        if self.grain != 'norm':
+            return run(self._classify, [self], self.grain, list(inputs))
+        (layer,) = self.convs
+        if has_fixed_statistics(layer.norm):
+            return self._classify(list(inputs))
+        x = conv_of_concat(layer.conv, inputs, self.branches, align_corners=self.align_corners)
+        dropout = [] if self.dropout is None else [self.dropout]
+        return run(
+            lambda x: self.cls_seg(layer.activate(layer.norm(x))), [layer.norm, *dropout, self.conv_seg], 'norm', x
+        )
 
-
-class ObjectAttention(nn.Module):
-    """Each pixel's view of the object regions, and its fusion with the pixel's own features.
-
-    Source: Yuan et al. (arXiv:1909.11065), section 3.2, equations 3 and 4.
-
-    Args:
-        channels: Of pixels and regions.
-        key_channels: Of the space in which they are compared.
-        cfg: ``conv_cfg``, ``norm_cfg`` and ``act_cfg`` of mmcv's ``ConvModule``.
-    """
-
-    def __init__(self, channels: int, key_channels: int, **cfg: Any) -> None:
-        super().__init__()
-        # In the order in which mmseg makes them, so that its optimizer states fit as well.
-        self.key_project = self._project(channels, key_channels, **cfg)
-        self.query_project = self._project(channels, key_channels, **cfg)
-        self.value_project = ConvModule(channels, key_channels, 1, **cfg)
-        self.out_project = ConvModule(key_channels, channels, 1, **cfg)
-        self.bottleneck = ConvModule(2 * channels, channels, 1, **cfg)
-        self.scale = key_channels**-0.5
-
-    @staticmethod
-    def _project(channels: int, key_channels: int, **cfg: Any) -> nn.Sequential:
-        first = ConvModule(channels, key_channels, 1, **cfg)
-        return nn.Sequential(first, ConvModule(key_channels, key_channels, 1, **cfg))
-
-    def forward(self, pixels: Tensor, regions: Tensor) -> Tensor:
-        """Pixels (B, C, h, w) and regions (B, C, K, 1) -> augmented pixels (B, C, h, w)."""
-        # Without a name the context is freed before the convolution.
-        return self.bottleneck(torch.cat([self.out_project(self._attend(pixels, regions)), pixels], dim=1))
-
-    def _attend(self, pixels: Tensor, regions: Tensor) -> Tensor:
-        query = self.query_project(pixels).flatten(2)  # (B, key, N)
-        key = self.key_project(regions).flatten(2).transpose(1, 2) * self.scale  # (B, K, key)
-        value = self.value_project(regions).flatten(2)  # (B, key, K)
-        # Classes before pixels all the way: the result is a feature map without a copy, and of the (K, N)
-        # arrays backward needs the softmax alone.
-        share = (key @ query).softmax(dim=1)  # (B, K, N)
-        return (value @ share).unflatten(2, pixels.shape[2:])  # (B, key, h, w)
+    def _classify(self, feats: list[Tensor]) -> Tensor:
+        (layer,) = self.convs
+        x = conv_norm_of_concat(
+            layer.conv,
+            layer.norm,
+            feats,
+            self.branches,
+            align_corners=self.align_corners,
+            efficient=self.efficient_conv_bn_eval,
+        )
+        return self.cls_seg(layer.activate(x))
 
 
 @MODELS.register_module()
@@ -231,6 +224,9 @@ class OCRHead(_BranchesHead, BaseCascadeDecodeHead):
         norm_cfg: mmcv norm config; ``None`` means ``dict(type='BN')``.
         loss_decode: One loss config or several; ``None`` means ``CrossEntropy``.
         ignore_index: Label of pixels that have none.
+        with_cp: What the backward pass computes again, as in ``HRNet``; here ``'norm'`` keeps what convolutions gave
+            alone, and anything else that is not False the branches alone.
+        efficient_conv_bn_eval: Train a convolution and a batch norm with fixed statistics as one convolution.
         init_cfg: mmengine initialisation; ``None`` keeps that of the layers.
 
     Raises:
@@ -252,6 +248,8 @@ class OCRHead(_BranchesHead, BaseCascadeDecodeHead):
         norm_cfg: dict[str, Any] | None = None,
         loss_decode: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
         ignore_index: int = 255,
+        with_cp: WithCP = False,
+        efficient_conv_bn_eval: bool = True,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         branches = listed_channels(in_channels)
@@ -272,27 +270,39 @@ class OCRHead(_BranchesHead, BaseCascadeDecodeHead):
             init_cfg=init_cfg,
         )
         self.branches = branches
+        self.with_cp = with_cp
+        self.grain = grain_of(with_cp)
         self.check_class_weights()
-        cfg = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        cfg = dict(
+            conv_cfg=self.conv_cfg,
+            norm_cfg=self.norm_cfg,
+            act_cfg=self.act_cfg,
+            efficient_conv_bn_eval=efficient_conv_bn_eval,
+        )
         self.object_context_block = ObjectAttention(channels, ocr_channels, **cfg)
         self.bottleneck = ConvModule(sum(branches), channels, 3, padding=1, **cfg)
 
     def forward(self, inputs: Sequence[Tensor] | Tensor, prev_output: Tensor) -> Tensor:
         """Branches or their concatenation, and a first segmentation (B, K, h, w) -> logits (B, K, h, w)."""
-        pixels = self.bottleneck(self.concat(inputs))  # (B, C, h, w)
+        if self.grain not in ('', 'norm'):
+            return run(self._whole, [self], self.grain, [inputs] if isinstance(inputs, Tensor) else inputs, prev_output)
+        layer = self.bottleneck
+        if isinstance(inputs, Tensor) or has_fixed_statistics(layer.norm) or not runs_alone(layer):
+            return self._objects(layer(self.concat(inputs)), prev_output)
+        # Of the convolution backward needs the concatenation, which takes little time to compute again.
+        x = run(lambda feats: layer.conv(self.concat(feats)), [layer.conv], 'norm', list(inputs))  # (B, C, h, w)
+        dropout = [] if self.dropout is None else [self.dropout]
+        parts = [layer.norm, self.object_context_block, *dropout, self.conv_seg]
+
+        def rest(x: Tensor, prev_output: Tensor) -> Tensor:
+            return self._objects(layer.activate(layer.norm(x)), prev_output)
+
+        return run(rest, parts, self.grain, x, prev_output)
+
+    def _whole(self, feats: Sequence[Tensor], prev_output: Tensor) -> Tensor:
+        inputs = feats[0] if len(feats) == 1 else feats
+        return self._objects(self.bottleneck(self.concat(inputs)), prev_output)
+
+    def _objects(self, pixels: Tensor, prev_output: Tensor) -> Tensor:
         regions = gather_regions(pixels, prev_output)
         return self.cls_seg(self.object_context_block(pixels, regions))
-
-
-def gather_regions(pixels: Tensor, logits: Tensor) -> Tensor:
-    """The mean of the pixels of each region, weighted by how much they belong to it (equation 2).
-
-    Args:
-        pixels: (B, C, h, w).
-        logits: A segmentation (B, K, h, w); its softmax over the pixels is the weight.
-
-    Returns:
-        (B, C, K, 1).
-    """
-    weights = logits.flatten(2).softmax(dim=2)  # (B, K, N)
-    return (pixels.flatten(2) @ weights.transpose(1, 2)).unsqueeze(3)  # (B, C, K, 1)

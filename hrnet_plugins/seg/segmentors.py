@@ -90,9 +90,8 @@ class HRNetSegmentor(_MultiScaleTestMixin, EncoderDecoder):
 class OCRSegmentor(_MultiScaleTestMixin, CascadeEncoderDecoder):
     """HRNet + OCR: ``HRNetV2Head``, whose segmentation gives the regions, and ``OCRHead``.
 
-    Against mmseg's ``CascadeEncoderDecoder`` the branches are concatenated once for both heads, and the first
-    head runs once a step, so that its batch norms see each batch once. ``test_cfg=dict(mode='fused', ...)`` is the
-    published test procedure.
+    Against mmseg's ``CascadeEncoderDecoder`` the first head runs once a step, so that its batch norms see each batch
+    once. ``test_cfg=dict(mode='fused', ...)`` is the published test procedure.
 
     Args:
         backbone: Config of the backbone.
@@ -134,10 +133,6 @@ class OCRSegmentor(_MultiScaleTestMixin, CascadeEncoderDecoder):
             for head, init_cfg in zip(self.decode_head, self._head_init):
                 if init_cfg:
                     initialize(head, init_cfg)
-
-    def extract_feat(self, inputs: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> all branches as one map (B, sum(C_i), h, w), which both heads take."""
-        return self.decode_head[0].concat(super().extract_feat(inputs))
 
     def _decode_head_forward_train(self, inputs: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
         regions, objects = self.decode_head
