@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hrnet_plugins.models.hr_fuse import HRFuseScales as HRFuseScales
     from hrnet_plugins.models.hrfpn import HRFPN as HRFPN
     from hrnet_plugins.models.hrnet import HRNet as HRNet
+    from hrnet_plugins.prediction.predict import predict as predict
     from hrnet_plugins.weights.conversion import convert as convert
 
 __version__ = '0.2.0'
@@ -53,6 +54,7 @@ _HOME = {
     'list_recipes': 'hub',
     'list_weights': 'hub',
     'load_weights': 'hub',
+    'predict': 'prediction.predict',
 }
 """The module of each public name."""
 

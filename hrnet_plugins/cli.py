@@ -211,6 +211,37 @@ def _test_weight(name: str, options: tuple[str, ...]) -> NoReturn:
 
 @main.command(
     epilog=example(
+        'hrnet-plugins predict work_dirs/cells pictures/ --out shown/',
+        'hrnet-plugins predict ocr_w48_cityscapes street.jpg --out shown/ --fast',
+    )
+)
+@click.argument('where')
+@click.argument('pictures', nargs=-1, required=True)
+@click.option('--checkpoint', help='The checkpoint of a config; of a work folder another than its best.')
+@click.option('--out', required=True, help='The folder for the drawings, predictions.json, and label maps.')
+@click.option('--score', type=float, default=0.3, show_default=True, help='Least score of the objects that are drawn.')
+@click.option('--no-drawings', is_flag=True, help='Write predictions.json and label maps alone.')
+@click.option('--batch', type=int, help='Pictures a step: 1 on a CPU and 8 on a GPU when not given.')
+@click.option('--device', help='Such as cpu or cuda:1; a GPU, if there is one, when not given.')
+@click.option('--fast', is_flag=True, help='Accelerate the model.')
+@click.option('--dtype', help='Precision of the accelerated model: fp32, bf16, fp16.')
+@click.option('--trust', is_flag=True, expose_value=False, callback=_trust, help=_TRUST)
+def predict(where: str, pictures: tuple[str, ...], no_drawings: bool, **options: Any) -> None:
+    """Predict what is in PICTURES with WHERE, and draw it.
+
+    WHERE is a work folder, whose best checkpoint is taken; a checkpoint in one; the name of a published weight; or a
+    config, followed by its checkpoint. PICTURES are files, folders, patterns and videos. Of a detector predictions.json
+    holds COCO results, of a classifier the class of each picture; a segmentor's label maps are in masks/. Pictures that
+    cannot be read are named and left out, and the status is then 1.
+    """
+    from hrnet_plugins.prediction.command import run  # noqa: PLC0415, it imports what reads pictures
+
+    with _one_line_errors():
+        sys.exit(run(where, pictures, drawings=not no_drawings, **options))
+
+
+@main.command(
+    epilog=example(
         'hrnet-plugins weights ocr --dataset cityscapes --width w48',
         'hrnet-plugins weights ocr_w48_cityscapes',
         'hrnet-plugins weights ocr_w48_cityscapes --manual',

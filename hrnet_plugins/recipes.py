@@ -129,12 +129,15 @@ def build_model(config: Config) -> torch.nn.Module:
     """Build the model of a config, without pretrained weights.
 
     Raises:
-        ValueError: If its ``default_scope`` is none of mmdet, mmseg and mmpretrain, or that is not installed.
+        ValueError: If it has no model, or its ``default_scope`` is none of mmdet, mmseg and mmpretrain, or that is not
+            installed.
     """
     from mmengine.registry import MODELS, DefaultScope  # noqa: PLC0415, mmengine is slow to import
 
     scope = _framework(config)
     distribution_of(scope)
+    if 'model' not in config:
+        raise ValueError(f'{config.filename} has no `model`')
     with DefaultScope.overwrite_default_scope(scope):
         return MODELS.build(config.model)
 

@@ -3,6 +3,8 @@
 import pytest
 from mmengine.config import config
 
+from tests.helpers.own_runs import train
+
 
 @pytest.fixture(scope='session', autouse=True)
 def _read_model_indices_once():
@@ -24,3 +26,9 @@ def _read_model_indices_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(config, '_get_external_cfg_path', answer)
         yield
+
+
+@pytest.fixture(scope='session')
+def work(once):
+    """A function: the folder with `data`, `own.py` and the work folder `run` of a tiny training, by task."""
+    return lambda task: once(f'own-{task}', lambda folder: train(task, folder))
