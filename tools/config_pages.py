@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tools.papers import PAPERS
-from tools.recipe_tables import rows_of, table, weights_of
+from tools.recipe_tables import rows_of, table, weights_of, wrap
 
 ROOT = Path(__file__).parents[1]
 
@@ -156,15 +156,3 @@ def _commands(recipe: str, with_weights: str, folder: Folder) -> str:
 
 def _is_prose(part: str) -> bool:
     return not part.startswith(('|', '```', '#', '!', '-', '<'))
-
-
-def wrap(text: str, indent: str = '') -> list[str]:
-    """Lines of at most 120 characters; a word that is longer stands alone."""
-    lines, line = [], ''
-    for word in text.split():
-        if line and len(line) + 1 + len(word) > 120:
-            lines.append(line)
-            line = indent + word
-        else:
-            line = f'{line} {word}' if line else word
-    return [*lines, line]

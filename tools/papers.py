@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from tools.recipe_tables import wrap
+
 
 def _entry(kind: str, key: str, **fields: str) -> str:
-    lines = ',\n'.join(f'  {name} = {{{value}}}' for name, value in fields.items())
-    return f'@{kind}{{{key},\n{lines}\n}}'
+    lines = ',\n'.join('\n'.join(wrap(f'{name} = {{{value}}}', '    ')) for name, value in fields.items())
+    return f'@{kind}{{{key},\n{textwrap.indent(lines, "  ")}\n}}'
 
 
 PAPERS: Mapping[str, str] = MappingProxyType(

@@ -69,3 +69,15 @@ def width_of(recipe: str) -> str:
     found = _WIDTH.search(recipe)
     assert found is not None, recipe
     return (found[1] or found[2]).replace('-', '_')
+
+
+def wrap(text: str, indent: str = '', width: int = 116) -> list[str]:
+    """Lines of at most ``width`` characters; a word that is longer stands alone."""
+    lines, line = [], ''
+    for word in text.split():
+        if line and len(line) + 1 + len(word) > width:
+            lines.append(line)
+            line = indent + word
+        else:
+            line = f'{line} {word}' if line else word
+    return [*lines, line]
