@@ -49,5 +49,6 @@ document.querySelectorAll(".zoo").forEach(setUp);
 const scrolling = () => document.querySelectorAll(".md-typeset__scrollwrap, pre > code").forEach((box) => (box.tabIndex = 0));
 scrolling();
 window.addEventListener("load", () => setTimeout(scrolling, 100)); // the theme wraps tables later than this runs
+document.querySelectorAll(".md-code__nav").forEach((bar, i) => bar.setAttribute("aria-label", `Code block ${i + 1}`));
 document.querySelector(".md-search")?.setAttribute("aria-label", "Search");
 
