@@ -1,6 +1,6 @@
 # make demo     train and test a small HRNet detector on handwritten digits, with pictures
 # make test     the quick tests, in up to 4 processes; ARGS are pytest's, as in make test ARGS="-m slow"
-# make bench    compare the speed of inference with others' (benchmarks/inference)
+# make bench    compare inference and training with others' (benchmarks/inference, benchmarks/training)
 # make torture  make files, trainings and data misbehave, and write docs/torture.md; minutes
 # make readme   write the generated parts of README.md, docs/ and configs/ from metafiles, catalog and records
 # make costs    count the parameters and arithmetic of every recipe's model, for the model zoo; minutes
@@ -48,6 +48,7 @@ docs: setup
 
 bench: setup
 	python -m benchmarks.inference --budget 35 $(ARGS)
+	python -m benchmarks.training --budget 15
 
 torture: setup
 	OMP_NUM_THREADS=1 python -m tools.torture $(ARGS)

@@ -116,6 +116,8 @@ def run_tool(tool: str) -> None:
     sys.argv[0] = str(path)
     _end_with_starter()
     importlib.import_module('mmengine.runner')  # which is then taught to read files safely
+    if '--amp' in args:
+        importlib.import_module('hrnet_plugins.training.amp').stand_in_without_gpu()
     try:
         runpy.run_path(str(path), run_name='__main__')
     except (ValueError, OSError) as error:

@@ -10,6 +10,7 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
@@ -29,6 +30,9 @@ HOOKS = Registry(
 )
 FUNCTIONS = Registry(
     'function', parent=MMENGINE_FUNCTIONS, scope='hrnet_plugins', locations=['hrnet_plugins.io.collate']
+)
+OPTIM_WRAPPERS = Registry(
+    'optimizer wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='hrnet_plugins', locations=['hrnet_plugins.training']
 )
 RUNNERS = Registry('runner', parent=MMENGINE_RUNNERS, scope='hrnet_plugins', locations=['hrnet_plugins.training'])
 # What is in these needs a framework, and is imported by the configs that use it.

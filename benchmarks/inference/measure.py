@@ -75,7 +75,7 @@ def interleaved(calls: Mapping[str, Call], device: str) -> dict[str, dict[str, A
 @torch.no_grad()
 def peak_megabytes(system: System, case: Case, device: str) -> float:
     """What a call takes at its peak, weights and prepared copies included; only meaningful in a process of its own."""
-    loaded = _resident() if device == 'cpu' else 0.0
+    loaded = resident() if device == 'cpu' else 0.0
     built = networks(case, device)
     run, _ = prepare(system, built)
     del built
@@ -86,7 +86,7 @@ def peak_megabytes(system: System, case: Case, device: str) -> float:
         return torch.cuda.max_memory_allocated() / 1e6
     Path('/proc/self/clear_refs').write_text('5')  # forget the peak of the preparation
     run()
-    return _status('VmHWM') - loaded
+    return status('VmHWM') - loaded
 
 
 def peak_apart(system: System, case: Case, device: str) -> float | None:
@@ -123,11 +123,12 @@ def _difference(a: Tensor, b: Tensor) -> float:
     return float((a - b).abs().max() / b.abs().max())
 
 
-def _resident() -> float:
-    return _status('VmRSS')
+def resident() -> float:
+    """Megabytes of main memory that this process has now."""
+    return status('VmRSS')
 
 
-def _status(field: str) -> float:
+def status(field: str) -> float:
     """A size of this process in megabytes."""
     (line,) = (line for line in Path('/proc/self/status').read_text().splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024 / 1e6

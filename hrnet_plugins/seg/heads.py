@@ -39,6 +39,8 @@ class _BranchesHead:
     ignore_index: int
     num_classes: int
     loss_decode: nn.Module
+    dropout: nn.Module | None
+    conv_seg: nn.Module
 
     def concat(self, inputs: Sequence[Tensor] | Tensor) -> Tensor:
         """The branches (B, C_i, h_i, w_i), finest first -> (B, sum(C_i), h, w); that itself stays as it is.
@@ -53,6 +55,9 @@ class _BranchesHead:
 
     def _transform_inputs(self, inputs: Sequence[Tensor] | Tensor) -> Tensor:
         return self.concat(inputs)
+
+    def _classifier(self) -> list[nn.Module]:
+        return [module for module in (self.dropout, self.conv_seg) if module is not None]
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """Logits (B, K, h, w) and samples with ``gt_sem_seg`` (1, H, W) -> losses and accuracy by name."""
@@ -186,22 +191,13 @@ class HRNetV2Head(_BranchesHead, FCNHead):
         if has_fixed_statistics(layer.norm):
             return self._classify(list(inputs))
         x = conv_of_concat(layer.conv, inputs, self.branches, align_corners=self.align_corners)
-        dropout = [] if self.dropout is None else [self.dropout]
-        return run(
-            lambda x: self.cls_seg(layer.activate(layer.norm(x))), [layer.norm, *dropout, self.conv_seg], 'norm', x
-        )
+        parts = [layer.norm, *self._classifier()]
+        return run(lambda x: self.cls_seg(layer.activate(layer.norm(x))), parts, 'norm', x)
 
     def _classify(self, feats: list[Tensor]) -> Tensor:
         (layer,) = self.convs
-        x = conv_norm_of_concat(
-            layer.conv,
-            layer.norm,
-            feats,
-            self.branches,
-            align_corners=self.align_corners,
-            efficient=self.efficient_conv_bn_eval,
-        )
-        return self.cls_seg(layer.activate(x))
+        how = dict(align_corners=self.align_corners, efficient=self.efficient_conv_bn_eval)
+        return self.cls_seg(layer.activate(conv_norm_of_concat(layer.conv, layer.norm, feats, self.branches, **how)))
 
 
 @MODELS.register_module()
@@ -291,8 +287,7 @@ class OCRHead(_BranchesHead, BaseCascadeDecodeHead):
             return self._objects(layer(self.concat(inputs)), prev_output)
         # Of the convolution backward needs the concatenation, which takes little time to compute again.
         x = run(lambda feats: layer.conv(self.concat(feats)), [layer.conv], 'norm', list(inputs))  # (B, C, h, w)
-        dropout = [] if self.dropout is None else [self.dropout]
-        parts = [layer.norm, self.object_context_block, *dropout, self.conv_seg]
+        parts = [layer.norm, self.object_context_block, *self._classifier()]
 
         def rest(x: Tensor, prev_output: Tensor) -> Tensor:
             return self._objects(layer.activate(layer.norm(x)), prev_output)

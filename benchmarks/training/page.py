@@ -1,0 +1,123 @@
+"""The page of the results: what to switch for which trouble, the bars, and every case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.training.systems import UPSTREAM
+
+DEVICES = ('cpu', 'cuda')
+
+HEAD = """# What training takes
+
+Written by `python -m benchmarks.training`; `make bench` runs it for 15 minutes. Weights are made up and the same for
+all; gradients are computed and dropped. `saved` is what a forward keeps for backward (parameters aside), `peak` what a
+step takes in a process of its own, weights included, `time` the median of steps that the systems take in turns, and
+`CPU` the least processors' time of a step, which other processes on the machine disturb less. The factors are against
+upstream's class in the same run.
+
+## Which switch for which trouble
+
+All are arguments of the backbone, of `hrnet_plugins.HRNet` and of the drop-in's classes: in somebody's config
+`model=dict(backbone=dict(with_cp='norm'))`. Losses are the same but for rounding, and checkpoints fit either way.
+
+| trouble | what to write | what it does |
+| --- | --- | --- |
+| none | nothing | with `norm_eval=True` and in frozen stages a convolution and its norm are one convolution |
+| out of memory, and norms learn | `with_cp='norm'` | computes norms and ReLUs in backward again |
+| still out of memory | `with_cp='module'` | keeps the maps between modules alone; each convolution runs twice |
+| a middle way | `with_cp='block'`, or `True` | keeps the maps between residual blocks |
+| slow on a CPU | `channels_last=True` | torch's convolutions and resizing are faster in that layout |
+| out of memory, slow, with hardware for it | the tools' `--amp` | maps in 16 bits |
+| slow on a GPU | `custom_hooks = [dict(type='hrnet_plugins.CompileHook')]` | residual blocks compiled |
+
+`efficient_conv_bn_eval=False` turns the first line off. A GPU was not at hand for the last line, so it has no numbers.
+"""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A limit against upstream's class in the same run."""
+
+    what: str
+    case: str
+    system: str
+    saved: float
+    time: float
+
+
+FIXED, LEARNING = (f'pyramid w18 512x512 batch 2 {statistics}' for statistics in ('fixed', 'learning'))
+BARS = (
+    Bar('fixed statistics, float32', FIXED, 'ours fp32', 0.60, 0.88),
+    Bar('fixed statistics, float32', FIXED, 'ours, channels_last fp32', 0.60, 0.88),
+    Bar('fixed statistics, bf16 autocast', FIXED, 'ours bf16', 0.33, 0.50),
+    Bar('fixed statistics, bf16 autocast', FIXED, 'ours, channels_last bf16', 0.33, 0.50),
+    Bar('learning statistics, float32', LEARNING, "ours, with_cp='norm' fp32", 0.60, 1.05),
+    Bar('learning statistics, float32', LEARNING, "ours, with_cp='norm', channels_last fp32", 0.60, 1.05),
+    Bar(
+        'HRNetV2-W48 segmentation, float32',
+        'hrnetv2 w48 512x1024 batch 2 learning',
+        "ours, with_cp='norm', channels_last fp32",
+        0.55,
+        0.85,
+    ),
+)
+
+
+def page(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The page of the results by device."""
+    parts = [HEAD]
+    for device, found in results.items():
+        parts.append('\n'.join(_device(device, found)))
+    return '\n'.join(parts)
+
+
+def _device(device: str, found: Mapping[str, Any]) -> Iterator[str]:
+    versions = ', '.join(f'{name} {version}' for name, version in found['versions'].items())
+    yield f'## {device.upper()}\n'
+    yield f'{found["machine"]}; Python {found["python"]}, {versions}.\n'
+    bars = list(_bars(found['cases'])) if device == 'cpu' else []
+    if bars:
+        yield '| at most | saved | time | CPU | |'
+        yield '| --- | --- | --- | --- | --- |'
+        yield from bars
+        yield ''
+    for name, row in found['cases'].items():
+        yield from _case(name, row)
+
+
+def _bars(cases: Mapping[str, Any]) -> Iterator[str]:
+    for bar in BARS:
+        systems = cases.get(bar.case, {}).get('systems', {})
+        found, base = systems.get(bar.system, {}), systems.get(UPSTREAM.key, {})
+        if 'ms' in found and 'ms' in base:
+            saved, time, cpu = (found[key] / base[key] for key in ('saved_mb', 'ms', 'cpu_ms'))
+            yield (
+                f'| {bar.what}: {bar.saved:.2f} / {bar.time:.2f} | {saved:.2f} | {time:.2f} | {cpu:.2f} '
+                f'| `{bar.system}` |'
+            )
+
+
+def _case(name: str, row: Mapping[str, Any]) -> Iterator[str]:
+    base = row['systems'].get(UPSTREAM.key, {})
+    load = f'{row["load"]} before, {row.get("load_after", "?")} after'
+    yield f'### {name}\n'
+    yield f'Commit {row["commit"]}; load of the machine {load}.\n'
+    yield '| | saved, MB | peak, MB | time, ms | CPU, ms | loss |'
+    yield '| --- | --- | --- | --- | --- | --- |'
+    for key, found in row['systems'].items():
+        if 'failed' in found:
+            yield f'| {key} | failed: {found["failed"]} | | | | |'
+            continue
+        cells = (_cell(found, base, field) for field in ('saved_mb', 'peak_mb', 'ms', 'cpu_ms'))
+        yield f'| {key} | {" | ".join(cells)} | {found["loss"]:.6g} |'
+    yield ''
+
+
+def _cell(found: Mapping[str, Any], base: Mapping[str, Any], field: str) -> str:
+    if found.get(field) is None:
+        return ''
+    factor = f' ({found[field] / base[field]:.2f}x)' if base.get(field) else ''
+    return f'{found[field]:.0f}{factor}'
