@@ -241,6 +241,33 @@ def predict(where: str, pictures: tuple[str, ...], no_drawings: bool, **options:
 
 
 @main.command(
+    epilog=example('hrnet-plugins report work_dirs/cells', 'hrnet-plugins report work_dirs/cells --split test --fast')
+)
+@click.argument('work_dir')
+@click.option('--out', help='The page; report.html in WORK_DIR when not given.')
+@click.option('--checkpoint', help='Another checkpoint than the best.')
+@click.option('--split', help='The set that is predicted: test, val or train; the first there is when not given.')
+@click.option(
+    '--pictures', type=int, default=6, show_default=True, help='How many best and worst pictures; 0 for none.'
+)
+@click.option('--limit', type=int, help='Most pictures of the set that are predicted.')
+@click.option('--device', help='Such as cpu or cuda:1; a GPU, if there is one, when not given.')
+@click.option('--fast', is_flag=True, help='Accelerate the model.')
+@click.option('--dtype', help='Precision of the accelerated model: fp32, bf16, fp16.')
+@click.option('--trust', is_flag=True, expose_value=False, callback=_trust, help=_TRUST)
+def report(work_dir: str, **options: Any) -> None:
+    """Write one HTML page about the training in WORK_DIR.
+
+    It has the curves, the scores by class, what is taken for what, the best and the worst pictures, the config, and
+    commands to go on with. The page holds all it shows.
+    """
+    from hrnet_plugins.reporting.command import run  # noqa: PLC0415, it imports what draws
+
+    with _one_line_errors():
+        run(work_dir, **options)
+
+
+@main.command(
     epilog=example(
         'hrnet-plugins weights ocr --dataset cityscapes --width w48',
         'hrnet-plugins weights ocr_w48_cityscapes',
