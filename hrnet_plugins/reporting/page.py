@@ -105,7 +105,8 @@ def _by_class(table: Table) -> str:
             for column, value in zip(table.columns, values)
         )
         lines.append(f'<tr><th>{escape(name)}</th>{cells}</tr>')
-    return f'<div class="scroll"><table class="scores"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+    rows = f'<thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
+    return f'<div class="scroll"><table class="scores">{rows}</table></div>'
 
 
 def _bar(value: float) -> str:
