@@ -407,4 +407,4 @@ def test_mim_finds_the_package_as_the_page_on_recipes_says(site, tmp_path):
     assert all(f'config id: {name}' in found.stdout for name in recipes()), found.stderr
     # There is no COCO here, so training gets as far as asking for it.
     assert f'we find the config file in codebase hrnet_plugins, will use {site[1]}' in trained.stdout
-    assert "No such file or directory: 'data/coco/annotations/instances_train2017.json'" in trained.stderr
+    assert 'data/coco/annotations/instances_train2017.json: there is no such file; see `ann_file`' in trained.stderr
