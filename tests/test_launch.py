@@ -35,7 +35,14 @@ def test_a_training_ends_with_its_starter(number, tmp_path):
     tool.write_text(TOOL.format(python=sys.executable, path=environment()['PYTHONPATH'], note=str(note)))
     tool.chmod(0o755)
     argv = [sys.executable, '-c', STARTER, tool]
-    starter = subprocess.Popen(argv, env=environment(), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # A test run in the background ignores some of the signals, and so would what it starts.
+    starter = subprocess.Popen(
+        argv,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL) if number != signal.SIGKILL else None,  # noqa: PLW1509
+    )
     try:
         wait_for(lambda: note.exists() and note.read_text())
         pid, safe = note.read_text().split(' ')

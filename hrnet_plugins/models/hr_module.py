@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hrnet_plugins.archs import Stage
 from hrnet_plugins.models.layers import LayerFactory, residual_layer
-from hrnet_plugins.models.recompute import Grain, run
+from hrnet_plugins.models.recompute import WithCP, grain_of, run
 
 
 class HRModule(nn.Module):
@@ -27,7 +27,7 @@ class HRModule(nn.Module):
         align_corners: As in ``torch.nn.functional.interpolate``; ``None`` for nearest.
         upsample_by: Coarser branches are resized to the finer branch's ``'size'``, or by the ``'factor'`` between their
             strides first, and then to that size.
-        grain: What is recomputed in the backward pass, see ``recompute``.
+        with_cp: What is recomputed in the backward pass, see ``recompute``.
     """
 
     def __init__(
@@ -39,16 +39,16 @@ class HRModule(nn.Module):
         upsample: str,
         align_corners: bool | None,
         upsample_by: Literal['size', 'factor'],
-        grain: Grain,
+        with_cp: WithCP = False,
     ) -> None:
         super().__init__()
-        self.grain = grain
+        self.grain = grain_of(with_cp)
         self.upsample = upsample
         self.align_corners = align_corners
         self.upsample_by = upsample_by
         channels = stage.out_channels
         self.branches = nn.ModuleList(
-            residual_layer(stage.block, c_out, c_base, depth, layers, with_cp=grain == 'block')
+            residual_layer(stage.block, c_out, c_base, depth, layers, with_cp=self.grain == 'block')
             for c_out, c_base, depth in zip(channels, stage.channels, stage.blocks)
         )
         self.fuse_layers = nn.ModuleList(

@@ -143,7 +143,7 @@ class HRNet(NamedNorms, BaseModule):
             upsample=upsample,
             align_corners=align_corners,
             upsample_by=upsample_by,
-            grain=self.grain,
+            with_cp=with_cp,
         )
         self.conv1 = layers.conv(in_channels, STEM_CHANNELS, 3, stride=2)
         self.norm1_name = layers.add_norm(self, STEM_CHANNELS, postfix=1)

@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from mmengine.runner import Runner
 from hrnet_plugins.training.latest import newest_whole
 from hrnet_plugins.training.work_folder import hold, release
 from tests.helpers import toy_training
+from tests.helpers.processes import environment
 from tests.helpers.toy_training import killed, losses, train
 
 pytestmark = pytest.mark.filterwarnings('ignore')
@@ -113,18 +116,16 @@ def test_a_folder_in_use_is_refused_with_its_holder(tmp_path, monkeypatch):
     hold(tmp_path)
     holder = json.loads((tmp_path / '.training.json').read_text())
     assert holder['process'] == os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            from hrnet_plugins.training import work_folder  # noqa: PLC0415
-
-            work_folder._HELD.clear()
-            hold(tmp_path)
-        except ValueError as error:
-            code = 0 if f'is in use by process {holder["process"]}' in str(error) else 2
-        os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    code = (
+        'import sys\n'
+        'from pathlib import Path\n'
+        'from hrnet_plugins.training.work_folder import hold\n'
+        'try: hold(Path(sys.argv[1]))\n'
+        'except ValueError as error: print(error)'
+    )
+    argv = [sys.executable, '-W', 'ignore', '-c', code, tmp_path]
+    done = subprocess.run(argv, env=environment(), capture_output=True, text=True, check=True)
+    assert f'is in use by process {holder["process"]}' in done.stdout
     hold(tmp_path)  # this process may begin again
     release(tmp_path)
     assert not (tmp_path / '.training.json').exists()

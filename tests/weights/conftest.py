@@ -47,13 +47,14 @@ def named(server, payload, monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def upstreams_names_given_back():
+def upstreams_names_given_back(upstreams_names):
     """Take our classes away from behind upstream's names, where the drop-in puts them for all of this process."""
     frameworks = ('mmdet', 'mmseg', 'mmpretrain')
     for name in frameworks:
         importlib.import_module(f'{name}.models')
     registries = [importlib.import_module(f'{name}.registry').MODELS for name in frameworks]
     before = [dict(registry._module_dict) for registry in registries]
+    sys.modules.pop('hrnet_plugins.dropin', None)
     yield
     for registry, modules in zip(registries, before):
         registry._module_dict.clear()
