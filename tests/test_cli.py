@@ -382,6 +382,7 @@ def test_wheel_carries_configs_tools_and_index(site):
     }
     tools = {f'hrnet_plugins/.mim/tools/{name}.py' for name in ('train', 'test')}
     assert configs | tools | {'hrnet_plugins/.mim/model-index.yml'} <= names
+    assert {'hrnet_plugins/doctor/reference.json', 'hrnet_plugins/weights/catalog.json'} <= names
     assert not any(name.startswith(('configs/', 'tests/', 'projects/')) for name in names)
 
 
