@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.training.cases import CASES
 from benchmarks.training.systems import UPSTREAM
 
 DEVICES = ('cpu', 'cuda')
@@ -15,7 +16,8 @@ HEAD = """# What training takes
 Written by `python -m benchmarks.training`; `make bench` runs it for 15 minutes. Weights are made up and the same for
 all; gradients are computed and dropped. `saved` is what a forward keeps for backward (parameters aside), `peak` what a
 step takes in a process of its own, weights included, `time` the median of steps that the systems take in turns, and
-`CPU` the least processors' time of a step, which other processes on the machine disturb less. The factors are against
+`CPU` the least processors' time of a step, which other processes on the machine disturb less; a load beyond the
+number of processors says that there were some. The factors are against
 upstream's class in the same run.
 
 ## Which switch for which trouble
@@ -48,21 +50,26 @@ class Bar:
     time: float
 
 
-FIXED, LEARNING = (f'pyramid w18 512x512 batch 2 {statistics}' for statistics in ('fixed', 'learning'))
-BARS = (
-    Bar('fixed statistics, float32', FIXED, 'ours fp32', 0.60, 0.88),
-    Bar('fixed statistics, float32', FIXED, 'ours, channels_last fp32', 0.60, 0.88),
-    Bar('fixed statistics, bf16 autocast', FIXED, 'ours bf16', 0.33, 0.50),
-    Bar('fixed statistics, bf16 autocast', FIXED, 'ours, channels_last bf16', 0.33, 0.50),
-    Bar('learning statistics, float32', LEARNING, "ours, with_cp='norm' fp32", 0.60, 1.05),
-    Bar('learning statistics, float32', LEARNING, "ours, with_cp='norm', channels_last fp32", 0.60, 1.05),
-    Bar(
-        'HRNetV2-W48 segmentation, float32',
-        'hrnetv2 w48 512x1024 batch 2 learning',
-        "ours, with_cp='norm', channels_last fp32",
-        0.55,
-        0.85,
+_FIELDS = ('saved_mb', 'ms', 'cpu_ms')
+_LIMITS = (
+    ('pyramid', True, 'fixed statistics, float32', ('ours fp32', 'ours, channels_last fp32'), 0.60, 0.88),
+    ('pyramid', True, 'fixed statistics, bf16 autocast', ('ours bf16', 'ours, channels_last bf16'), 0.33, 0.50),
+    (
+        'pyramid',
+        False,
+        'learning statistics, float32',
+        ("ours, with_cp='norm' fp32", "ours, with_cp='norm', channels_last fp32"),
+        0.60,
+        1.05,
     ),
+    ('hrnetv2', False, 'HRNetV2-W48, float32', ("ours, with_cp='norm', channels_last fp32",), 0.55, 0.85),
+)
+BARS = tuple(
+    Bar(what, case.name, system, saved, time)
+    for kind, fixed, what, systems, saved, time in _LIMITS
+    for case in CASES
+    for system in systems
+    if (case.kind, case.fixed) == (kind, fixed)
 )
 
 
@@ -92,19 +99,16 @@ def _bars(cases: Mapping[str, Any]) -> Iterator[str]:
     for bar in BARS:
         systems = cases.get(bar.case, {}).get('systems', {})
         found, base = systems.get(bar.system, {}), systems.get(UPSTREAM.key, {})
-        if 'ms' in found and 'ms' in base:
-            saved, time, cpu = (found[key] / base[key] for key in ('saved_mb', 'ms', 'cpu_ms'))
-            yield (
-                f'| {bar.what}: {bar.saved:.2f} / {bar.time:.2f} | {saved:.2f} | {time:.2f} | {cpu:.2f} '
-                f'| `{bar.system}` |'
-            )
+        if 'saved_mb' in found and 'saved_mb' in base:
+            cells = [f'{found[key] / base[key]:.2f}' if key in found and key in base else '' for key in _FIELDS]
+            yield f'| {bar.what}: {bar.saved:.2f} / {bar.time:.2f} | {" | ".join(cells)} | `{bar.system}`, {bar.case} |'
 
 
 def _case(name: str, row: Mapping[str, Any]) -> Iterator[str]:
     base = row['systems'].get(UPSTREAM.key, {})
-    load = f'{row["load"]} before, {row.get("load_after", "?")} after'
+    measured = [what for what in ('saved', 'time', 'peak') if f'{what}_commit' in row]
     yield f'### {name}\n'
-    yield f'Commit {row["commit"]}; load of the machine {load}.\n'
+    yield '; '.join(f'{what} at {row[f"{what}_commit"]}, load {row[f"{what}_load"]}' for what in measured) + '.\n'
     yield '| | saved, MB | peak, MB | time, ms | CPU, ms | loss |'
     yield '| --- | --- | --- | --- | --- | --- |'
     for key, found in row['systems'].items():
@@ -112,8 +116,12 @@ def _case(name: str, row: Mapping[str, Any]) -> Iterator[str]:
             yield f'| {key} | failed: {found["failed"]} | | | | |'
             continue
         cells = (_cell(found, base, field) for field in ('saved_mb', 'peak_mb', 'ms', 'cpu_ms'))
-        yield f'| {key} | {" | ".join(cells)} | {found["loss"]:.6g} |'
+        yield f'| {key} | {" | ".join(cells)} | {_loss(found)} |'
     yield ''
+
+
+def _loss(found: Mapping[str, Any]) -> str:
+    return f'{found["loss"]:.6g}' if 'loss' in found else ''
 
 
 def _cell(found: Mapping[str, Any], base: Mapping[str, Any], field: str) -> str:
