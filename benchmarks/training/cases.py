@@ -45,12 +45,16 @@ class Case:
 
 
 SIDE: Size = (512, 512)
+SMALL: Size = (256, 256)
+"""For machines on which the others take too long."""
 DETECTION: Size = (800, 1344)
 WIDTHS = ('w18', 'w32', 'w48')
 
 CASES: tuple[Case, ...] = (
     Case('pyramid', 'w18', SIDE, fixed=True),
     Case('pyramid', 'w18', SIDE),
+    Case('pyramid', 'w18', SMALL, fixed=True),
+    Case('pyramid', 'w18', SMALL),
     Case('hrnetv2', 'w48', (512, 1024)),
     Case('hrnetv2', 'w48', (256, 512)),
     Case('ocr', 'w48', (512, 1024)),

@@ -25,8 +25,11 @@ SECONDS = 30.0
 """What the timed steps of one system may take together."""
 
 
-def saved_megabytes(training: Training, dtype: torch.dtype) -> float:
-    """What a forward keeps for backward, without parameters and statistics; memory that tensors share counts once."""
+def saved_megabytes(training: Training, dtype: torch.dtype) -> tuple[float, float]:
+    """What a forward keeps for backward, without parameters and statistics, and the loss.
+
+    Memory that tensors share counts once.
+    """
     own = {tensor.untyped_storage().data_ptr() for tensor in (*training.model.parameters(), *training.model.buffers())}
     kept: dict[int, Tensor] = {}
 
@@ -39,8 +42,9 @@ def saved_megabytes(training: Training, dtype: torch.dtype) -> float:
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
         torch.autocast(device, dtype=torch.bfloat16, enabled=dtype != torch.float32),
     ):
-        training.loss(training.model)
-    return sum(t.untyped_storage().nbytes() for address, t in kept.items() if address not in own) / 1e6
+        loss = training.loss(training.model)
+    size = sum(t.untyped_storage().nbytes() for address, t in kept.items() if address not in own)
+    return size / 1e6, float(loss.detach())
 
 
 def interleaved(trainings: Mapping[str, tuple[Training, torch.dtype]], device: str) -> dict[str, dict[str, Any]]:
@@ -48,13 +52,13 @@ def interleaved(trainings: Mapping[str, tuple[Training, torch.dtype]], device: s
 
     ``cpu_ms`` is the processors' time, which other processes on the machine lengthen less than the clock's.
     """
-    first = {name: _step_ms(training, dtype, device)[0] for name, (training, dtype) in trainings.items()}
+    first = {name: step_ms(training, dtype, device)[0] for name, (training, dtype) in trainings.items()}
     turns = {name: min(max(int(SECONDS * 1e3 / ms), TURNS[0]), TURNS[1]) for name, ms in first.items()}
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in trainings}
     for turn in range(TURNS[1]):
         for name, (training, dtype) in trainings.items():
             if turn < turns[name]:
-                times[name].append(_step_ms(training, dtype, device))
+                times[name].append(step_ms(training, dtype, device))
     return {name: _summary(found) for name, found in times.items()}
 
 
@@ -68,7 +72,8 @@ def _summary(found: list[tuple[float, float]]) -> dict[str, Any]:
     }
 
 
-def _step_ms(training: Training, dtype: torch.dtype, device: str) -> tuple[float, float]:
+def step_ms(training: Training, dtype: torch.dtype, device: str) -> tuple[float, float]:
+    """Milliseconds of a step: of the clock, and of the processors."""
     if device == 'cuda':
         torch.cuda.synchronize()
     started, used = time.perf_counter(), time.process_time()

@@ -61,8 +61,7 @@ def _ours(**options: Any) -> Callable[[Case, str], Training]:
 def _efficient(case: Case, device: str) -> Training:
     """Mmengine's own option for fixed statistics, which rewrites forwards."""
     training = networks.upstream(case, device)
-    for part in training.model.children():
-        turn_on_efficient_conv_bn_eval_for_single_model(part)
+    turn_on_efficient_conv_bn_eval_for_single_model(next(training.model.children()))  # mmdet's neck cannot be traced
     return training
 
 

@@ -34,7 +34,7 @@ def recorded(tmp_path_factory):
     monkey = pytest.MonkeyPatch()
     monkey.setattr('benchmarks.training.measure.TURNS', (1, 1))
     try:
-        record(SMALL, [*systems, System('broken', broken)], path, device='cpu', measure=['time'])
+        record(SMALL, [*systems, System('broken', broken)], path, device='cpu', measure=['saved', 'time'])
     finally:
         monkey.undo()
         torch.set_flush_denormal(False)
@@ -49,11 +49,11 @@ def test_systems_agree_and_are_measured(recorded, case):
     for key, found in systems.items():
         assert found['ms'] > 0 and found['cpu_ms'] > 0, key
         assert found['loss'] == pytest.approx(base['loss'], rel=5e-2 if key.endswith('bf16') else 1e-4), key
-        assert found['saved_mb'] <= base['saved_mb'], key
+        assert found['saved_mb'] <= base['saved_mb'] or key.endswith('bf16'), key  # casts of weights count, too
     saved = {key: found['saved_mb'] for key, found in systems.items()}
     assert saved["ours, with_cp='module', channels_last fp32"] < 0.5 * base['saved_mb']
     best = 'ours fp32' if case.fixed else "ours, with_cp='norm' fp32"
-    assert saved[best] < 0.75 * base['saved_mb']
+    assert saved[best] < 0.8 * base['saved_mb']
 
 
 @pytest.mark.parametrize('kind', ['hrnetv2', 'ocr'])
@@ -62,8 +62,8 @@ def test_segmentation_has_the_same_weights_and_loss(kind):
     theirs, mine = upstream(case, 'cpu'), ours(case, 'cpu', with_cp='norm', channels_last=True)
     mine.model.load_state_dict(theirs.model.state_dict())
     assert mine.step() == pytest.approx(theirs.step(), rel=1e-4)
-    saved = [saved_megabytes(training, torch.float32) for training in (mine, theirs)]
-    assert saved[0] < 0.7 * saved[1]
+    (saved, _), (expected, _) = (saved_megabytes(training, torch.float32) for training in (mine, theirs))
+    assert saved < 0.7 * expected
 
 
 def test_the_page_has_every_system_and_bar(recorded, tmp_path):

@@ -11,6 +11,7 @@ from hrnet_plugins.models import HRNet
 from tests.helpers.networks import TINY, assert_equal, fill, image
 
 
+@pytest.mark.filterwarnings('ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning')  # dynamo's own
 @pytest.mark.parametrize('options', [{}, dict(norm_eval=True), dict(with_cp='norm')], ids=str)
 def test_gradients_of_changing_sizes(options):
     torch.compiler.reset()
