@@ -1,0 +1,86 @@
+"""The projects on real data: their configs are what `new` writes, and the others differ in the model alone."""
+
+import io
+import json
+import re
+
+import pytest
+import torch
+from mmengine.config import Config
+from rich.console import Console
+
+from hrnet_plugins.data import Machine, new
+from hrnet_plugins.recipes import build_model
+from tests.helpers.paths import ROOT
+
+DATA = next((f for parent in ROOT.parents if (f := parent / 'shared' / 'data').is_dir()), ROOT / 'none')
+PROJECTS = ROOT / 'projects'
+STREETS = dict(classes='sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist', ignore=[11])
+WRITTEN = {
+    'cells/cells_faster-rcnn': {},
+    'cells/cells_fcos': dict(recipe='fcos_hrnetv2p-w18_1x_coco', arch='w18_small_v1'),
+    'streets/streets_hrnetv2': dict(recipe='fcn_hrnetv2-w18-small-v1_484e_cityscapes-512x1024', **STREETS),
+    'streets/streets_ocr': dict(recipe='ocr_hrnetv2-w18-small-v1_484e_cityscapes-512x1024', **STREETS),
+}
+NEIGHBOURS = {
+    'cells/cells_faster-rcnn_r18-fpn': 'cells/cells_faster-rcnn',
+    'streets/streets_fcn_r18': 'streets/streets_hrnetv2',
+}
+
+
+def body(text):
+    """A config without what names the version, the command and the path of its base."""
+    lines = [line for line in text.splitlines() if not line.startswith('#')]
+    return re.sub(r"_base_ = '.*?(configs/.*)'", r'\1', '\n'.join(lines))
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason='the real data sets are not beside the project')
+@pytest.mark.parametrize('name', WRITTEN)
+def test_configs_are_what_new_writes(name, tmp_path, monkeypatch):
+    project, config = name.split('/')
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / project).symlink_to(DATA / project)
+    monkeypatch.chdir(tmp_path)
+    out = f'projects/{name}.py'
+    new(out, data=f'data/{project}', from_scratch=True, machine=Machine(cores=2), console=Console(file=io.StringIO()),
+        **WRITTEN[name])  # fmt: skip
+    assert body((tmp_path / out).read_text()) == body((PROJECTS / f'{name}.py').read_text())
+    beside = PROJECTS / project / f'{config}_data'
+    written = tmp_path / 'projects' / project / f'{config}_data'
+    assert {p.name: p.read_text() for p in written.iterdir()} == {p.name: p.read_text() for p in beside.iterdir()}
+
+
+@pytest.mark.parametrize('name', WRITTEN)
+def test_readme_has_the_command_of_each_config(name):
+    project = name.split('/')[0]
+    command = re.search(r'# (hrnet-plugins new (?:.*\\\n)*.*)', (PROJECTS / f'{name}.py').read_text())[1]
+    words = re.sub(r'\\\n#?', ' ', command).split()
+    readme = re.sub(r'\\\n', ' ', (PROJECTS / project / 'README.md').read_text())
+    readme = readme.replace('$CLASSES', STREETS['classes'])
+    (said,) = [line.split() for line in readme.splitlines() if line.startswith(f'hrnet-plugins new projects/{name}.py')]
+    assert sorted(said) == sorted(words) and '--force' not in words
+
+
+@pytest.mark.parametrize('name', [*WRITTEN, *NEIGHBOURS])
+def test_models_build_and_learn(name):
+    cfg = Config.fromfile(PROJECTS / f'{name}.py')
+    model = build_model(cfg)
+    assert all(parameter.requires_grad for parameter in model.parameters()), 'from scratch nothing is frozen'
+    model.train()
+    assert not [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d) and not m.training]
+
+
+@pytest.mark.parametrize('name', NEIGHBOURS)
+def test_neighbours_differ_in_the_model_alone(name):
+    ours, theirs = (Config.fromfile(PROJECTS / f'{n}.py').to_dict() for n in (NEIGHBOURS[name], name))
+    for helper in ('norm', 'head'):
+        theirs.pop(helper, None)
+    assert {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)} == {'model'}
+
+
+def test_trial_is_what_the_page_says():
+    metrics = json.loads((PROJECTS / 'cells' / 'trial' / 'metrics.json').read_text())
+    page = (PROJECTS / 'cells' / 'README.md').read_text()
+    assert f'{metrics["pascal_voc/mAP"]:.3f} on the test split' in page and metrics['pascal_voc/mAP'] >= 0.80
+    for row in metrics['validations']:
+        assert f'{row["pascal_voc/mAP"]:.3f}' in page
