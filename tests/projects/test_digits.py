@@ -6,10 +6,14 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
+from hrnet_plugins.hub import create_model
 from hrnet_plugins.live_line import LiveLine
 from projects.digits import data
+from projects.digits.report import draw_predictions
+from tests.helpers.paths import ROOT
 from tests.helpers.processes import run
 
 
@@ -84,6 +88,17 @@ def test_interrupted_build_leaves_no_dataset(tmp_path, monkeypatch):
     assert not (tmp_path / 'digits').exists()
     monkeypatch.undo()
     assert len(list(data.build(tmp_path / 'digits').glob('val/*.png'))) == 100
+
+
+@pytest.mark.parametrize('recipe', ['mask-rcnn_hrnetv2p-w18-small-v1_5e', 'fcn_hrnetv2-w18-small-v1_6e'])
+def test_predictions_are_drawn_beside_the_labels(recipe, digits, tmp_path, monkeypatch):
+    monkeypatch.chdir(digits)
+    path = ROOT / 'projects' / 'digits' / f'{recipe}_digits.py'
+    torch.save({'state_dict': create_model(path).state_dict()}, tmp_path / 'some.pth')
+    draw_predictions(path, str(tmp_path / 'some.pth'), tmp_path / 'shown.png')
+    grid = cv2.imread(str(tmp_path / 'shown.png'))
+    assert grid.shape[0] > 4 * 320 and grid.shape[1] > 6 * 320, 'twelve pairs of scenes'
+    assert (grid[:320, :320] != grid[:320, 326:646]).any(), 'labels are not predictions'
 
 
 @pytest.mark.slow
