@@ -36,7 +36,13 @@ def _colour(number: int) -> tuple[int, int, int]:
 
 
 def draw(
-    pixels: Any, sample: Any, meta: Mapping[str, Any], *, score: float = SCORE, truth: bool = False
+    pixels: Any,
+    sample: Any,
+    meta: Mapping[str, Any],
+    *,
+    score: float = SCORE,
+    truth: bool = False,
+    scale: int = 1,
 ) -> Image.Image:
     """Draw what a data sample holds over its picture.
 
@@ -46,15 +52,16 @@ def draw(
         meta: ``classes`` and ``palette`` of the data set.
         score: Least score of the objects that are drawn.
         truth: Draw the labels in place of the predictions.
+        scale: How many times as large the drawing is, for small pictures.
     """
     picture = Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))
     names = meta.get('classes') or ()
     kind = 'gt' if truth else 'pred'
     if f'{kind}_instances' in sample:
-        return _objects(picture, sample.get(f'{kind}_instances'), names, colours_of(meta), score=score)
+        return _objects(picture, sample.get(f'{kind}_instances'), names, colours_of(meta), score, scale)
     if f'{kind}_sem_seg' in sample:
         labels = np.asarray(sample.get(f'{kind}_sem_seg').data[0])
-        return _label_map(picture, labels, names, colours_of(meta))
+        return _label_map(picture, labels, names, colours_of(meta), scale)
     label = int(sample.get(f'{kind}_label')[0])
     found = None if truth else float(sample.pred_score[label])
     return _class(picture, name_of(names, label), found)
@@ -66,7 +73,12 @@ def name_of(names: Sequence[str], label: int) -> str:
 
 
 def _objects(
-    picture: Image.Image, objects: Any, names: Sequence[str], colours: list[tuple[int, int, int]], *, score: float
+    picture: Image.Image,
+    objects: Any,
+    names: Sequence[str],
+    colours: list[tuple[int, int, int]],
+    score: float,
+    scale: int,
 ) -> Image.Image:
     scores = objects.scores.numpy() if 'scores' in objects else None
     boxes = np.asarray(getattr(objects.bboxes, 'tensor', objects.bboxes))
@@ -77,6 +89,8 @@ def _objects(
     colour = [colours[labels[i]] if labels[i] < len(colours) else _colour(int(labels[i])) for i in range(len(labels))]
     if 'masks' in objects:
         picture = _with_masks(picture, objects.masks, [(i, colour[i]) for i in shown])
+    picture = _larger(picture, scale)
+    boxes = boxes * scale
     canvas = ImageDraw.Draw(picture)
     width = max(1, round(min(picture.size) / 250))
     font = _font(_font_size(picture))
@@ -126,7 +140,7 @@ def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float,
 
 
 def _label_map(
-    picture: Image.Image, labels: np.ndarray, names: Sequence[str], colours: list[tuple[int, int, int]]
+    picture: Image.Image, labels: np.ndarray, names: Sequence[str], colours: list[tuple[int, int, int]], scale: int
 ) -> Image.Image:
     pixels = np.asarray(picture).astype(np.float32)
     there = [int(v) for v in np.unique(labels) if v != _IGNORED]
@@ -134,7 +148,7 @@ def _label_map(
         inside = labels == value
         colour = colours[value] if value < len(colours) else _colour(value)
         pixels[inside] = pixels[inside] * (1 - _LABELS) + np.array(colour, np.float32) * _LABELS
-    drawn = Image.fromarray(pixels.round().astype(np.uint8))
+    drawn = _larger(Image.fromarray(pixels.round().astype(np.uint8)), scale)
     counts = {value: int((labels == value).sum()) for value in there}
     rows = [(name_of(names, value), colours[value] if value < len(colours) else _colour(value))
             for value in sorted(there, key=lambda value: -counts[value])]  # fmt: skip
@@ -167,8 +181,7 @@ def _with_legend(picture: Image.Image, rows: list[tuple[str, tuple[int, int, int
 def _class(picture: Image.Image, name: str, score: float | None) -> Image.Image:
     """A picture, small ones made larger, with its class in a line below."""
     factor = max(1, 160 // min(picture.size))
-    if factor > 1:
-        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    picture = _larger(picture, factor)
     size = _font_size(picture)
     font = _font(size)
     text = name if score is None else f'{name} {score:.2f}'
@@ -177,6 +190,12 @@ def _class(picture: Image.Image, name: str, score: float | None) -> Image.Image:
     whole.paste(picture)
     ImageDraw.Draw(whole).text((6, picture.height + size / 2 + 6), text, font=font, fill='black', anchor='lm')
     return whole
+
+
+def _larger(picture: Image.Image, factor: int) -> Image.Image:
+    if factor == 1:
+        return picture
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.BILINEAR)
 
 
 def _font_size(picture: Image.Image) -> int:

@@ -68,7 +68,7 @@ def draw_curves(log: Log, path: Path | None = None) -> str:
         'ytick.color': '#4a5560',
     }
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(12, 3.6), layout='constrained')
+        figure = Figure(figsize=(12, 3.9), layout='constrained')
         left, middle, right = figure.subplots(1, 3, width_ratios=(5, 3, 4))
         _losses(left, log)
         _rate(middle, log)
@@ -96,7 +96,7 @@ def _losses(axes: Any, log: Log) -> None:
     axes.set(xlabel='step', title='Training loss')
     axes.set_ylim(0, axes.get_ylim()[1])  # its own top, which leaves room
     if names:
-        axes.legend(ncols=1 + len(names) // 6)
+        axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.16), ncols=4)  # below: losses are everywhere
 
 
 def _rate(axes: Any, log: Log) -> None:
@@ -118,4 +118,4 @@ def _scores(axes: Any, log: Log) -> None:
     if log.by_epoch:
         axes.xaxis.get_major_locator().set_params(integer=True)
     if log.val:
-        axes.legend()
+        axes.legend(loc='lower right')

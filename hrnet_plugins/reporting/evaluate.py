@@ -7,7 +7,7 @@ import heapq
 import importlib
 import io
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from hrnet_plugins.reporting.scores import Judge, judge_for
 
 _WIDTH = 640
 """Largest side of a drawing in the page, in pixels."""
+_LEAST = 240
+"""Pictures whose smaller side has fewer pixels are drawn larger, for the names in them."""
 
 
 @dataclass
@@ -113,8 +115,6 @@ def evaluate(
     Raises:
         ValueError: As ``dataset_for``; if the set has no picture with labels that can be read.
     """
-    import torch  # noqa: PLC0415, slow to import
-
     dataset = dataset_for(model.cfg, split)
     names = tuple((getattr(model, 'dataset_meta', None) or {}).get('classes') or dataset.metainfo['classes'])
     judge = judge_for(str(model.cfg.default_scope), names)
@@ -122,11 +122,44 @@ def evaluate(
     ends = _Ends(shown)
     step = max(1, -(-len(dataset) // limit)) if limit else 1
     chosen = range(0, len(dataset), step)
+    for sample in samples(model, dataset, chosen, unreadable=found.unreadable, advance=advance):
+        found.count += 1
+        ends.add(judge.add(sample), sample)
+    if not found.count:
+        raise ValueError(f'no picture of the {split} set can be read: {"; ".join(found.unreadable[:3])}')
+    read = Predictor(model).read
+    meta = dict(getattr(model, 'dataset_meta', None) or {}, classes=names)
+    best, worst = ends.both()
+    found.best = [_shown(score, sample, read, meta) for score, sample in best]
+    found.worst = [_shown(score, sample, read, meta) for score, sample in worst]
+    return found
+
+
+def samples(
+    model: Any,
+    dataset: Any,
+    chosen: Sequence[int],
+    *,
+    unreadable: list[str] | None = None,
+    advance: Callable[[int], None] = lambda total: None,
+) -> Iterator[Any]:
+    """The data samples of some pictures of a data set, with labels and predictions, on the CPU.
+
+    Args:
+        model: The model, in eval mode.
+        dataset: As ``dataset_for`` gives it.
+        chosen: Numbers of the pictures.
+        unreadable: Takes what cannot be read, with the reason.
+        advance: Called after each picture, with how many there are.
+    """
+    import torch  # noqa: PLC0415, slow to import
+
     for i in chosen:
         try:
             data = dataset[i]
         except Exception as error:  # of the many readers
-            found.unreadable.append(f'picture {i}: {type(error).__name__}: {error}'.splitlines()[0])
+            if unreadable is not None:
+                unreadable.append(f'picture {i}: {type(error).__name__}: {error}'.splitlines()[0])
             continue
         finally:
             advance(len(chosen))
@@ -140,16 +173,7 @@ def evaluate(
         for heavy in ('seg_logits', 'gt_edge_map'):
             if heavy in sample:
                 delattr(sample, heavy)
-        found.count += 1
-        ends.add(judge.add(sample), sample)
-    if not found.count:
-        raise ValueError(f'no picture of the {split} set can be read: {"; ".join(found.unreadable[:3])}')
-    read = Predictor(model).read
-    meta = dict(getattr(model, 'dataset_meta', None) or {}, classes=names)
-    best, worst = ends.both()
-    found.best = [_shown(score, sample, read, meta) for score, sample in best]
-    found.worst = [_shown(score, sample, read, meta) for score, sample in worst]
-    return found
+        yield sample
 
 
 class _Ends:
@@ -179,7 +203,8 @@ class _Ends:
 
 def _shown(score: float, sample: Any, read: Callable[[dict[str, Any]], Any], meta: dict[str, Any]) -> Shown:
     pixels = read(dict(img_path=sample.img_path, img_id=0))['img']
-    labels, found = (_jpeg(draw(pixels, sample, meta, truth=truth)) for truth in (True, False))
+    scale = max(1, _LEAST // min(pixels.shape[:2]))
+    labels, found = (_jpeg(draw(pixels, sample, meta, truth=truth, scale=scale)) for truth in (True, False))
     return Shown(Path(sample.img_path).name, score, labels, found)
 
 
