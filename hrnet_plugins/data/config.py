@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,13 @@ def config_text(
     """
     text = [_head(content, places, command, recipe)]
     model = model_for(recipe, content, plan, weights=weights.name, whole=weights.whole)
-    text.append(_block(_about_model(recipe, plan, weights), model=changes(recipe.model, model, '_base_.model')))
+    full = model_for(recipe, content, replace(plan, small=False), weights=weights.name, whole=weights.whole)
+    text.append(
+        _block(
+            _about_model(recipe, plan, weights, smaller=full != model),
+            model=changes(recipe.model, model, '_base_.model'),
+        )
+    )
     data = data_sections(recipe, content, plan, options, sets, places)
     text += _data_blocks(recipe, content, plan, machine, places, data)
     text += _training_blocks(recipe, content, plan, options, machine, weights, sets, dropped)
@@ -61,7 +69,7 @@ def _head(content: Content, places: Places, command: str, recipe: Recipe) -> str
     about = f'{content.root.name}, {kind}: {counts} pictures, {len(content.classes)} classes. Written by hrnet-plugins '
     lines = [
         *_comment(f'{about}{hrnet_plugins.__version__} with').splitlines(),
-        f'# {command}',
+        *_command(command),
         f'_base_ = {_base(recipe.path, places.config)!r}',
         '',
         f'classes = {source(tuple(content.classes), before=10)}',
@@ -69,6 +77,17 @@ def _head(content: Content, places: Places, command: str, recipe: Recipe) -> str
         '',
     ]
     return '\n'.join(lines)
+
+
+def _command(command: str) -> list[str]:
+    """A command line in comments, broken between words as a shell reads it."""
+    lines = ['#']
+    for word in shlex.split(command):
+        if len(lines[-1]) + len(shlex.quote(word)) >= 117:
+            lines[-1] += ' \\'
+            lines.append('#  ')
+        lines[-1] += f' {shlex.quote(word)}'
+    return lines
 
 
 def _base(recipe: Path, folder: Path) -> str:
@@ -79,11 +98,11 @@ def _base(recipe: Path, folder: Path) -> str:
     return recipe.as_posix()
 
 
-def _about_model(recipe: Recipe, plan: Plan, weights: Weights) -> str:
+def _about_model(recipe: Recipe, plan: Plan, weights: Weights, *, smaller: bool) -> str:
     said = []
     if recipe.arch != recipe.own_arch:
         said.append(f'the arch {recipe.arch} in place of {recipe.own_arch}')
-    if plan.small:
+    if smaller:
         said.append('small heads for a machine without a GPU (--heads full keeps those of the recipe)')
     if weights.name is None:
         said.append('from scratch: norms learn their statistics, each residual block starts at zero')
