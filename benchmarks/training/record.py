@@ -32,9 +32,9 @@ def record(
 ) -> dict[str, Any]:
     """Measure systems on cases and write the results to ``path``; no case is begun but within the minutes.
 
-    What is kept for backward comes first, then the times, then the peaks, each in a process of its own. Results there of
-    the same machine and versions are added to; others are written over. When the minutes are limited, what takes minutes to
-    compile does not take part.
+    What is kept for backward comes first, then the times, then the peaks, each in a process of its own. Results there
+    of the same machine and versions are added to; others are written over. When the minutes are limited, what takes
+    minutes to compile does not take part.
 
     Denormal numbers are flushed: made-up weights make some, which take a hundred times as long and which no real
     training has.
