@@ -89,6 +89,7 @@ def weights(recipe, path):
     return path
 
 
+@pytest.mark.slow  # the tool of mmpretrain stands for the three
 def test_mmdets_test_tool(digits, digits_recipe, tmp_path):
     checkpoint = weights(digits_recipe, tmp_path / 'a.pth')
     tool = framework_tool('mmdet', 'test')
@@ -110,6 +111,7 @@ def test_mmpretrains_test_tool(digits, digits_classifier, tmp_path):
     assert 'accuracy/top1' in text
 
 
+@pytest.mark.slow
 def test_mmsegs_test_tool(digits, tmp_path):
     recipe = ROOT / 'projects' / 'digits' / 'ocr_hrnetv2-w18-small-v1_6e_digits.py'
     checkpoint = weights(recipe, tmp_path / 'a.pth')
