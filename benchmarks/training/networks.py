@@ -127,7 +127,9 @@ def _segmentor(case: Case) -> Any:
     config.backbone.update(arch=case.arch, init_cfg=None, align_corners=False)  # all that mmseg's can
     for head in _heads(config):
         head.update(in_channels=HRNetArch.of(case.arch).channels, align_corners=False, dropout_ratio=0)
-        head.update(loss_decode=dict(type='mmseg.CrossEntropyLoss', loss_weight=1.0), norm_cfg=dict(type='BN'))
+        # Set, as `update` would keep the weights of the classes.
+        head.loss_decode = dict(type='mmseg.CrossEntropyLoss', loss_weight=1.0)
+        head.norm_cfg = dict(type='BN')
     config.pop('init_cfg', None)
     return config
 
