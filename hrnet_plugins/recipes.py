@@ -138,8 +138,11 @@ def build_model(config: Config) -> torch.nn.Module:
     distribution_of(scope)
     if 'model' not in config:
         raise ValueError(f'{config.filename} has no `model`')
+    model = config.model
+    if config.get('data_preprocessor') is not None and 'data_preprocessor' not in model:
+        model = {**model, 'data_preprocessor': config.data_preprocessor}  # mmpretrain's place for it, as in the runner
     with DefaultScope.overwrite_default_scope(scope):
-        return MODELS.build(config.model)
+        return MODELS.build(model)
 
 
 def meta_of_recipe(path: Path) -> dict[str, Any]:

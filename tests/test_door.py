@@ -171,6 +171,15 @@ def test_a_whole_model_and_its_weights(tmp_path):
         hp.create_model(config, checkpoint=tmp_path / 'trained.pth', options={**options, 'model.head.num_classes': 9})
 
 
+def test_a_classifier_normalises_as_its_recipe_says():
+    model = hp.create_model('hrnet-w18-small-v1_100e_in1k')
+    images = torch.full((1, 3, 64, 64), 200, dtype=torch.uint8)
+    found = model.data_preprocessor(dict(inputs=images))['inputs']
+    mean, std = (torch.tensor(model.cfg.data_preprocessor[key]).view(1, 3, 1, 1) for key in ('mean', 'std'))
+    assert_equal(found, ((200 - mean) / std).expand(1, 3, 64, 64))
+    assert 'data_preprocessor' not in model.cfg.model, 'the config stays as it is'
+
+
 def test_refused_models():
     with pytest.raises(ValueError, match=r'did you mean .*fcos_hrnetv2p-w18_1x_coco'):
         hp.create_model('fcos_hrnetv2p-w18_1x_coc')
