@@ -83,7 +83,7 @@ def _facts(facts: Iterable[tuple[str, str]]) -> str:
 
 def _scores(found: Evaluation, names: Sequence[str]) -> list[str]:
     count = f'{found.count:,} picture{"s" * (found.count != 1)}'
-    parts = [f'<h2>Scores on the {escape(found.split)} set</h2>', f'<p class="about">{count}, the best checkpoint</p>']
+    parts = [f'<h2>Scores on the {escape(found.split)} set</h2>', f'<p class="about">{count}</p>']
     if found.unreadable:
         parts.append(f'<p class="note">{len(found.unreadable)} could not be read: {escape(found.unreadable[0])}</p>')
     summary = found.judge.summary()
