@@ -28,9 +28,13 @@ MODES = {
     'fixed statistics, two steps': dict(norm_eval=True, efficient_conv_bn_eval=False),
     'norms again': dict(with_cp='norm'),
     'modules again': dict(with_cp='module'),
-    'channels last': dict(channels_last=True, with_cp='norm'),
+    'channels last': dict(channels_last=True, norm_eval=True),
+    'channels last, norms again': dict(channels_last=True, with_cp='norm'),
 }
 """How ours trains; what is not ``norm_eval`` is an option that upstream has not."""
+STEADY = tuple(mode for mode in MODES if not mode.startswith('channels last'))
+"""Modes whose losses stay equal. In another layout kernels round otherwise than upstream's, which grows from step to
+step (FCOS: 1.1e-4 at the nineteenth); for it gradients are compared, in float64."""
 EXACT = 1e-4
 
 
@@ -142,17 +146,16 @@ METHODS = ('faster-rcnn', 'fcos', 'hrnetv2', 'ocr', 'classifier')
 @pytest.mark.parametrize(
     ('method', 'mode'),
     [
-        pytest.param(method, mode, marks=() if (i + j) % len(MODES) == 0 else pytest.mark.slow)
+        pytest.param(method, mode, marks=() if (i + j) % len(STEADY) == 0 else pytest.mark.slow)
         for i, method in enumerate(METHODS)
-        for j, mode in enumerate(MODES)
+        for j, mode in enumerate(STEADY)
     ],
 )
 def test_twenty_steps_have_upstreams_losses(method, mode):
     theirs, ours = pair(method, mode)
     expected, found = (train(model, method, STEPS) for model in (theirs, ours))
     for step, (a, b) in enumerate(zip(found, expected, strict=True)):
-        # Other kernels round otherwise, which norms of a few values make larger from step to step.
-        assert a == pytest.approx(b, rel=1e-3 if mode == 'channels last' else EXACT, abs=1e-6), step
+        assert a == pytest.approx(b, rel=EXACT, abs=1e-6), step
     assert found[0] != found[-1]
 
 
