@@ -39,6 +39,8 @@ def train(task, folder):
     cfg.work_dir = str(folder / 'run')
     cfg.log_level = 'ERROR'
     cfg.default_hooks.logger.interval = 1
+    # mmengine keeps visualizers and loggers by name: those of another run in this process would write elsewhere.
+    cfg.experiment_name = cfg.visualizer.name = f'own-{task}'
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         cfg[loader].update(num_workers=0, persistent_workers=False)
     torch.manual_seed(0)

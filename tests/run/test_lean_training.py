@@ -153,6 +153,9 @@ METHODS = ('faster-rcnn', 'fcos', 'hrnetv2', 'ocr', 'classifier')
 )
 def test_twenty_steps_have_upstreams_losses(method, mode):
     theirs, ours = pair(method, mode)
+    # In float32 the two round differently, and norms that learn from two small images make that larger from step to
+    # step: 1e-5 to 3e-4 after twenty, from run to run.
+    theirs, ours = theirs.double(), ours.double()
     expected, found = (train(model, method, STEPS) for model in (theirs, ours))
     for step, (a, b) in enumerate(zip(found, expected, strict=True)):
         assert a == pytest.approx(b, rel=EXACT, abs=1e-6), step
