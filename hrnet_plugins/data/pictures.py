@@ -35,7 +35,9 @@ def in_threads(work: Callable[[In], Out], items: Iterable[In], *, what: str) -> 
     silent_until = time.monotonic() + _PATIENCE
     done = []
     try:
-        with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
+        # Filters of warnings are the whole process's: threads that set and restore their own would mix them up.
+        with warnings.catch_warnings(), ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
+            warnings.simplefilter('ignore')  # Pillow's, of damaged EXIF blocks and very large pictures
             for result in pool.map(work, todo):
                 done.append(result)
                 bar.advance(task)
@@ -48,22 +50,20 @@ def in_threads(work: Callable[[In], Out], items: Iterable[In], *, what: str) -> 
 
 
 def header(path: Path) -> Header:
-    """The header of a picture; the picture itself is decoded only where its end is missing."""
+    """The header of a picture; the picture itself is decoded only where its end is missing. Pillow may warn."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of damaged EXIF blocks and very large pictures
-            with Image.open(path) as picture:
-                # Pillow would decode a whole PNG to look for it behind the pixels.
-                has_exif = picture.format != 'PNG' or 'exif' in picture.info
-                orientation = picture.getexif().get(_ORIENTATION, 1) if has_exif else 1
-                found = Header(
-                    size=picture.size,
-                    mode=picture.mode,
-                    bits=_bits(path, picture),
-                    orientation=orientation if orientation in range(1, 9) else 1,
-                )
-                if not _has_end(path, picture.format):
-                    picture.load()
+        with Image.open(path) as picture:
+            # Pillow would decode a whole PNG to look for it behind the pixels.
+            has_exif = picture.format != 'PNG' or 'exif' in picture.info
+            orientation = picture.getexif().get(_ORIENTATION, 1) if has_exif else 1
+            found = Header(
+                size=picture.size,
+                mode=picture.mode,
+                bits=_bits(path, picture),
+                orientation=orientation if orientation in range(1, 9) else 1,
+            )
+            if not _has_end(path, picture.format):
+                picture.load()
     except FileNotFoundError:
         return Header(error='the file is not there')
     except Exception as error:  # of Pillow's many decoders
