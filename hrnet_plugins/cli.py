@@ -55,14 +55,14 @@ def _trust(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 )
 @click.version_option(__version__)
 def main() -> None:
-    r"""HRNet for mmdet, mmseg and mmpretrain.
+    """HRNet for mmdet, mmseg and mmpretrain.
 
     Commands, options and names are completed by the shell once it has been told, in bash with this line in ~/.bashrc,
     and with zsh_source and fish_source in the files of those shells:
 
     \b
       eval "$(_HRNET_PLUGINS_COMPLETE=bash_source hrnet-plugins)"
-    """
+    """  # noqa: D301, the sign that keeps click from wrapping a line
 
 
 @main.command('list', epilog=example('hrnet-plugins list fcos w18'))

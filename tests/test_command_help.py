@@ -126,4 +126,5 @@ def test_shells_complete_commands_options_and_names(words, incomplete, found):
 def test_the_line_for_the_shell_works(monkeypatch):
     done = CliRunner().invoke(cli.main, [], prog_name='hrnet-plugins', env={'_HRNET_PLUGINS_COMPLETE': 'zsh_source'})
     assert '_HRNET_PLUGINS_COMPLETE=zsh_complete' in done.output
-    assert 'eval "$(_HRNET_PLUGINS_COMPLETE=bash_source hrnet-plugins)"' in shown(())
+    line = 'eval "$(_HRNET_PLUGINS_COMPLETE=bash_source hrnet-plugins)"'
+    assert f'\n    {line}\n' in shown(()), 'alone, as it is copied'
