@@ -78,7 +78,7 @@ def test_a_whole_report_of_this_machine(monkeypatch, tmp_path):
         next(iter(environment.distributions())),
         environment.cpu_name(),
         "accelerate(dtype='bf16')",
-        f'{tmp_path}, 1 files, 2.5 MB',
+        f'{tmp_path}, 1 file, 2.5 MB',
         f'{len(CATALOG)}: 0 in the folder, 1 in the cache, {len(CATALOG) - 1} to download',
         'operators of mmcv',
         'plain model              equal to the stored reference',

@@ -138,7 +138,8 @@ def _weights() -> Iterator[Finding]:
     kept = cache.folder()
     files = [path for path in (*kept.glob('*.safetensors'), *kept.glob('files/**/*')) if path.is_file()]
     size = sum(path.stat().st_size for path in files)
-    yield Finding('cache', f'{kept}, {len(files)} files, {size / 1e6:,.1f} MB')
+    count = f'{len(files)} file{"" if len(files) == 1 else "s"}'
+    yield Finding('cache', f'{kept}, {count}, {size / 1e6:,.1f} MB')
     places = [hub.place_of(name) for name in CATALOG]
     counts = {place: places.count(place) for place in ('folder', 'cache', 'download')}
     text = f'{counts["folder"]} in the folder, {counts["cache"]} in the cache, {counts["download"]} to download'
