@@ -14,6 +14,9 @@ VENV ?= $(if $(filter onedl,$(STACK)),.venv,.venv-$(STACK))
 DEMO ?= work_dirs/demo
 DOCS_VENV ?= .venv-docs
 ARGS ?=
+# Compiled modules are kept even where the shell says otherwise: without them each program that imports mmdet compiles
+# four thousand files first, and the tests start a hundred such programs.
+export PYTHONDONTWRITEBYTECODE :=
 # Not abspath, which takes a name with a space for two.
 PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 
