@@ -104,6 +104,8 @@ def _about_model(recipe: Recipe, plan: Plan, weights: Weights, *, smaller: bool)
         said.append(f'the arch {recipe.arch} in place of {recipe.own_arch}')
     if smaller:
         said.append('small heads for a machine without a GPU (--heads full keeps those of the recipe)')
+    if plan.channels_last:
+        said.append('the layout that is faster without a GPU')
     if weights.name is None:
         said.append('from scratch: norms learn their statistics, each residual block starts at zero')
     elif weights.whole:

@@ -38,6 +38,8 @@ def model_for(recipe: Recipe, content: Content, plan: Plan, *, weights: str | No
         model['head']['topk'] = topk(content)
     if plan.small:
         _shrink(model, recipe, plan)
+    if plan.channels_last:
+        model['backbone']['channels_last'] = True
     if plan.small_objects and recipe.two_stage:
         model['rpn_head']['anchor_generator']['scales'] = [4]
     _set_weights(model, recipe, weights=weights, whole=whole)

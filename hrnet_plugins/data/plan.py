@@ -77,6 +77,7 @@ class Plan:
         lr: Learning rate.
         from_scratch: Whether no weights are there to start from.
         small: Whether heads are made small, for a machine without a GPU.
+        channels_last: Whether HRNet trains in that layout, as it is faster without a GPU.
         amp: Type of mixed precision, or empty.
         small_objects: Whether the smaller objects need smaller anchors.
     """
@@ -92,6 +93,7 @@ class Plan:
     lr: float
     from_scratch: bool
     small: bool
+    channels_last: bool
     amp: str
     small_objects: bool
 
@@ -119,6 +121,7 @@ def make(content: Content, recipe: Recipe, machine: Machine, options: Options, *
         lr=_LR_SCRATCH[content.task] if from_scratch else float(f'{lr:.3g}'),
         from_scratch=from_scratch,
         small=not machine.gpu,
+        channels_last=bool(recipe.arch) and not machine.gpu,
         amp=_precision(content, machine),
         small_objects=_has_small_objects(content, shrink),
     )

@@ -141,6 +141,7 @@ def test_default_recipes_by_task_and_machine(data, machine, name, arch, folders,
     cfg = Config.fromfile(path)
     assert cfg.model.backbone.arch == arch
     assert (cfg.optim_wrapper.type == 'AmpOptimWrapper') == bool(machine.gpu)
+    assert cfg.model.backbone.get('channels_last', False) == (not machine.gpu)
     if machine.gpu:
         # mmcv's RoIAlign has no bfloat16.
         assert cfg.optim_wrapper.dtype == ('bfloat16' if machine.bf16 and data != 'det' else 'float16')
