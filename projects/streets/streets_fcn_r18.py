@@ -1,5 +1,5 @@
-# mmsegmentation's FCN with ResNet-18 at stride 8, with its auxiliary head, in the place of HRNetV2: all else is that of
-# streets_hrnetv2.py.
+# mmsegmentation's FCN with ResNet-18 at stride 8, with its auxiliary head, in the place of HRNetV2. A step takes 5.7
+# times as long, so two epochs are the equal time; all else is that of streets_hrnetv2.py.
 _base_ = './streets_hrnetv2.py'
 
 norm = dict(type='BN', requires_grad=True)
@@ -38,3 +38,10 @@ model = dict(
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),
 )
+
+max_epochs = 2
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=92),
+    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=3e-05, by_epoch=True, convert_to_iter_based=True),
+]
+train_cfg = dict(max_epochs=max_epochs)
