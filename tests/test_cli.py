@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from mmengine.config import Config, DictAction
 
 from hrnet_plugins import cli
+from hrnet_plugins.cli import mim
 from hrnet_plugins.models import HRNet
 from hrnet_plugins.recipes import distribution_of, framework_of, model_of, recipe_path, recipes
 from hrnet_plugins.weights import config as weight_config
@@ -129,7 +130,7 @@ def test_a_weight_knows_its_recipe(name, framework, config, monkeypatch):
 
     seen = []
     monkeypatch.setattr(weight_config, 'DROPIN', 'hrnet_plugins')  # the real one would stay for other tests
-    monkeypatch.setattr(cli, 'start', record)
+    monkeypatch.setattr(mim, 'start', record)
     result = run('test', name, '--no-progress', '--work-dir', 'x')
     assert result.exit_code == 0, result.output
     ((command, stem, rest, cfg),) = seen
@@ -249,7 +250,7 @@ def test_options_go_to_mim_as_they_are(args, gpus, rest, monkeypatch):
         seen.append((*args, named))
         return 3
 
-    monkeypatch.setattr(cli, 'start', record)
+    monkeypatch.setattr(mim, 'start', record)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpus)
     result = run(*args)
     named = dict(framework='mmdet', trust=False)
@@ -260,14 +261,14 @@ def test_options_go_to_mim_as_they_are(args, gpus, rest, monkeypatch):
 def test_trust_is_our_own_word(monkeypatch):
     monkeypatch.setenv('HRNET_PLUGINS_TRUST', '')
     seen = []
-    monkeypatch.setattr(cli, 'start', lambda *args, **named: seen.append((args[3], named['trust'])) or 0)
+    monkeypatch.setattr(mim, 'start', lambda *args, **named: seen.append((args[3], named['trust'])) or 0)
     assert run('test', NAME, 'a.pth', '--trust', '--no-progress', '--out', 'b.pkl').exit_code == 0
     assert seen == [(('--checkpoint', 'a.pth', '--out', 'b.pkl'), True)]
 
 
 def test_configs_with_mmengines_hook_train_with_ours(monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr(cli, 'start', lambda *args, **named: seen.append(args[3]) or 0)
+    monkeypatch.setattr(mim, 'start', lambda *args, **named: seen.append(args[3]) or 0)
     path = tmp_path / 'x.py'
     path.write_text("default_scope = 'mmdet'\ndefault_hooks = dict(checkpoint=dict(type='CheckpointHook'))\n")
     run('train', str(path), '--no-progress')
@@ -291,7 +292,7 @@ def test_configs_with_mmengines_hook_train_with_ours(monkeypatch, tmp_path):
     ],
 )
 def test_options_that_nothing_takes_are_refused(option, said, monkeypatch):
-    monkeypatch.setattr(cli, 'start', lambda *args, **named: 0)
+    monkeypatch.setattr(mim, 'start', lambda *args, **named: 0)
     for command in (('train', NAME), ('test', NAME, 'a.pth')):
         done = run(*command, '--cfg-options', option)
         assert done.exit_code == 1
@@ -299,7 +300,7 @@ def test_options_that_nothing_takes_are_refused(option, said, monkeypatch):
 
 
 def test_options_of_what_gets_another_type_pass(monkeypatch):
-    monkeypatch.setattr(cli, 'start', lambda *args, **named: 0)
+    monkeypatch.setattr(mim, 'start', lambda *args, **named: 0)
     words = ('model.type=hrnet_plugins.Accelerated', 'model.dtype=bf16', 'model.plain=FasterRCNN')
     assert run('test', NAME, 'a.pth', '--cfg-options', *words).exit_code == 0
     assert run('test', NAME, 'a.pth', '--cfg-options', *words, 'train_dataloader.batch_sizes=1').exit_code == 1
@@ -313,7 +314,7 @@ def test_options_of_what_gets_another_type_pass(monkeypatch):
     ],
 )  # fmt: skip
 def test_options_that_something_takes_pass(option, monkeypatch):
-    monkeypatch.setattr(cli, 'start', lambda *args, **named: 0)
+    monkeypatch.setattr(mim, 'start', lambda *args, **named: 0)
     assert run('train', NAME, '--cfg-options', option).exit_code == 0
 
 
@@ -321,7 +322,7 @@ def test_the_users_own_runner_type_wins(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    options = cli._without_gpus(('--cfg-options', 'a.b=1', 'runner_type=Mine'))
+    options = mim.without_gpus(('--cfg-options', 'a.b=1', 'runner_type=Mine'))
     assert parser.parse_args(options).cfg_options == {'a.b': 1, 'runner_type': 'Mine'}
     assert parser.parse_args(options[:2]).cfg_options == dict(runner_type='hrnet_plugins.GlooRunner')
 
@@ -329,7 +330,7 @@ def test_the_users_own_runner_type_wins(monkeypatch):
 def test_progress_leaves_a_configs_hooks_as_they_are():
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    options = cli._with_progress(('--cfg-options', 'default_hooks.logger.interval=5'))
+    options = mim.with_progress(('--cfg-options', 'default_hooks.logger.interval=5'))
     own = [dict(type='NumClassCheckHook')]
     for hooks in ({}, dict(default_hooks=dict(logger=dict(type='LoggerHook')))):
         config = Config(dict(custom_hooks=own, **hooks))

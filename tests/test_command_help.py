@@ -1,5 +1,6 @@
 """The help of the command line: whole sentences, groups, examples that parse, and completion."""
 
+import importlib
 import re
 import shlex
 
@@ -47,6 +48,12 @@ def test_all_that_is_said_of_a_command_is_whole_sentences(path):
             assert option.help.endswith('.'), f'{option.name}: {option.help}'
             assert plain(option.help) in plain(shown(path))
     assert '...' not in re.sub(r'Usage:.*?\n\n', '', shown(path), count=1, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize('title', GROUPS)
+def test_a_group_of_the_help_is_one_file(title):
+    commands_there = importlib.import_module(f'hrnet_plugins.cli.{title.lower()}').COMMANDS
+    assert [command.name for command in commands_there] == list(GROUPS[title])
 
 
 @pytest.mark.parametrize('width', [60, 80, 120])

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from hrnet_plugins import cli
+from hrnet_plugins.cli import weights as weight_commands
 from hrnet_plugins.weights import catalog, probe
 from tests.helpers import servers
 
@@ -91,7 +92,7 @@ def test_the_command_prints_each_address(host, monkeypatch):
         ),
         'cls_none': catalog.Weight('model', (catalog.Source(address(host, 'gone')),), 'none', 'nobody'),
     }
-    monkeypatch.setattr(cli, 'CATALOG', rows)
+    monkeypatch.setattr(weight_commands, 'CATALOG', rows)
     monkeypatch.setattr(catalog, 'CATALOG', rows)
     some = CliRunner().invoke(cli.main, ['weights', 'cls_both', '--probe'])
     assert some.exit_code == 0, some.output
