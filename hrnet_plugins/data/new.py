@@ -152,18 +152,18 @@ def _dropped(recipe: Recipe, content: Content, plan: Plan, weights: Weights) -> 
     if weights.name is None or not weights.whole:
         return []
     model = _resolved(model_for(recipe, content, plan, weights=weights.name, whole=True), len(content.classes))
-    return dropped(weights, _shapes(model, recipe.framework))
+    return dropped(weights, _shapes(model, recipe))
 
 
-def _shapes(model: dict[str, Any], framework: str) -> dict[str, tuple[int, ...]]:
+def _shapes(model: dict[str, Any], recipe: Recipe) -> dict[str, tuple[int, ...]]:
     from mmengine.config import ConfigDict  # noqa: PLC0415, mmengine is slow to import
     from mmengine.registry import MODELS, DefaultScope  # noqa: PLC0415
+    from mmengine.utils import import_modules_from_strings  # noqa: PLC0415
 
-    import hrnet_plugins.registry  # noqa: PLC0415
+    import hrnet_plugins.registry  # noqa: F401, PLC0415
 
-    if framework == 'mmseg':
-        import hrnet_plugins.seg  # noqa: F401, PLC0415, it needs mmseg
-    with DefaultScope.overwrite_default_scope(framework):
+    import_modules_from_strings(**recipe.cfg.get('custom_imports') or dict(imports=[]))
+    with DefaultScope.overwrite_default_scope(recipe.framework):
         built = MODELS.build(ConfigDict(model))
     return {key: tuple(value.shape) for key, value in built.state_dict().items()}
 
