@@ -6,14 +6,10 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
+from hrnet_plugins.data.formats.masks import IGNORED, map_values
+from hrnet_plugins.data.pictures import header
 from hrnet_plugins.training.findings import Finding, error, some, warning
 from hrnet_plugins.training.picture_check import SAMPLE, check_pictures
-
-IGNORED = 255
-"""The value that mmseg takes for no label."""
 
 
 def check_label_maps(
@@ -72,21 +68,19 @@ def _check_pairs(
         if not path.is_file():
             missing.append(path)
             continue
-        try:
-            with Image.open(path) as image, Image.open(picture) as of:
-                values, size, mode = np.asarray(image), of.size, image.mode
-        except Exception as problem:  # of Pillow's many decoders
-            unreadable.append(f'{path} ({type(problem).__name__})')
+        found = map_values(path)
+        if isinstance(found, str):
+            unreadable.append(f'{path} ({found.partition(":")[0]})')
             continue
-        if values.ndim != 2:
-            coloured.append(f'{path} ({mode})')
+        (size, there), own = found, header(picture).size
+        if any(isinstance(value, tuple) for value in there):
+            coloured.append(path)
             continue
-        if values.shape != size[::-1]:
-            differing.append('{} is {}x{}, its picture {}x{}'.format(path, *values.shape[::-1], *size))
-        there = set(np.unique(values).tolist())
-        used |= there
-        if classes is not None and there - known:
-            strange.append(f'{path} has {some(sorted(there - known))}')
+        if size != own:
+            differing.append('{} is {}x{}, its picture {}x{}'.format(path, *size, *own))
+        used |= there.keys()
+        if classes is not None and there.keys() - known:
+            strange.append(f'{path} has {some(sorted(there.keys() - known))}')
     texts = (
         (missing, 'are not there; see `seg_map_suffix` of the dataset'),
         (unreadable, 'cannot be read'),
@@ -94,14 +88,16 @@ def _check_pairs(
         (differing, 'have another size than their picture'),
         (strange, f'have values that are no class: the classes are {first} to {first + len(classes or ()) - 1}'),
     )
-    found = [error(f'{len(of)} of {len(pairs)} label maps {what}: {some(of)}') for of, what in texts if of]
-    if not found and classes is not None and not used & set(range(first, first + len(classes))):
-        found.append(error(f'{len(pairs)} label maps of {maps} have no label but {some(sorted(used))}, which are none'))
-    elif not found and classes is not None and len(classes) > 1 and used <= {0, IGNORED} and IGNORED in used:
-        found.append(
+    problems = [error(f'{len(of)} of {len(pairs)} label maps {what}: {some(of)}') for of, what in texts if of]
+    if not problems and classes is not None and not used & set(range(first, first + len(classes))):
+        problems.append(
+            error(f'{len(pairs)} label maps of {maps} have no label but {some(sorted(used))}, which are none')
+        )
+    elif not problems and classes is not None and len(classes) > 1 and used <= {0, IGNORED} and IGNORED in used:
+        problems.append(
             warning(
                 f'{len(pairs)} label maps of {maps} have the values 0 and 255 only, and 255 is no label: where 255 is '
                 'a class, save it as 1'
             )
         )
-    return found
+    return problems

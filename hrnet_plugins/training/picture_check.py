@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from PIL import Image
-
+from hrnet_plugins.data.pictures import header
 from hrnet_plugins.training.findings import Finding, error, some
 
 SAMPLE = 64
 """Pictures that are opened."""
-_ORIENTATION = 0x0112
-"""EXIF's; from 5 on width and height are exchanged."""
 
 
 def check_pictures(sample: Sequence[tuple[Path, tuple[float, float] | None]], stated_by: str) -> Iterator[Finding]:
@@ -27,15 +24,11 @@ def check_pictures(sample: Sequence[tuple[Path, tuple[float, float] | None]], st
         if not path.is_file():
             missing.append(path)
             continue
-        try:
-            with Image.open(path) as picture:
-                size = picture.size
-                turned = picture.getexif().get(_ORIENTATION, 1) >= 5
-        except Exception as problem:  # of Pillow's many decoders
-            unreadable.append(f'{path} ({type(problem).__name__})')
-            continue
-        if stated is not None and stated not in ((size, size[::-1]) if turned else (size,)):
-            differing.append('{} is {}x{}, its entry says {:g}x{:g}'.format(path, *size, *stated))
+        picture = header(path)
+        if picture.error:
+            unreadable.append(f'{path} ({picture.error.partition(":")[0]})')
+        elif stated is not None and stated not in (picture.size, picture.upright):
+            differing.append('{} is {}x{}, its entry says {:g}x{:g}'.format(path, *picture.size, *stated))
     for paths, what in ((missing, 'are not there'), (unreadable, 'cannot be read')):
         if paths:
             yield error(f'{len(paths)} of {len(sample)} pictures of {stated_by} {what}: {some(paths)}')

@@ -175,7 +175,8 @@ def _fill_values(content: Content) -> None:
             content.add('lossy-labels', picture.labels)
             picture.dropped = True
     todo = [picture for picture in content.pictures() if not picture.dropped]
-    for picture, found in zip(todo, in_threads(_values, todo, what='Reading label maps')):
+    maps = [picture.labels for picture in todo if picture.labels is not None]
+    for picture, found in zip(todo, in_threads(map_values, maps, what='Reading label maps')):
         assert picture.labels is not None
         if isinstance(found, str):
             content.add('unreadable-labels', picture.labels, detail=found)
@@ -189,11 +190,10 @@ def _fill_values(content: Content) -> None:
             picture.dropped = True
 
 
-def _values(picture: Picture) -> tuple[tuple[int, int], Counter[Any]] | str:
-    """The size of a picture's label map and its pixels by value, or why it cannot be read."""
-    assert picture.labels is not None
+def map_values(path: Path) -> tuple[tuple[int, int], Counter[Any]] | str:
+    """The size of a label map and its pixels by value, a number or a colour (R, G, B), or why it cannot be read."""
     try:
-        with Image.open(picture.labels) as image:
+        with Image.open(path) as image:
             array = np.asarray(image)
     except Exception as error:  # of Pillow's many decoders
         return f'{type(error).__name__}: {error}'.splitlines()[0]
