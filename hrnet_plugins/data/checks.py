@@ -8,11 +8,9 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 
+from hrnet_plugins.data.boxes import box_fault
 from hrnet_plugins.data.content import ALL, KINDS, Box, Content, Picture
 from hrnet_plugins.data.files import READ, UNREAD, is_unread
-
-ROUNDING = 1.0
-"""Pixels that a box may reach out of its picture without a word: tools round, and VOC counts from 1."""
 
 
 def check(content: Content, *, merge_classes: bool = False) -> None:
@@ -28,7 +26,7 @@ def check(content: Content, *, merge_classes: bool = False) -> None:
     if content.task == 'detection':
         for picture in content.pictures():
             if not picture.dropped:
-                _check_boxes(content, picture)
+                check_boxes(content, picture, content.label_size(picture))
         _check_outlines(content)
     _check_classes(content, merge=merge_classes)
     for split, pictures in list(content.splits.items()):
@@ -135,27 +133,28 @@ def _same(a: Path, b: Path) -> bool:
     return a.is_file() and b.is_file() and filecmp.cmp(a, b, shallow=False)
 
 
-def _check_boxes(content: Content, picture: Picture) -> None:
-    width, height = content.label_size(picture)
-    file = picture.labels or picture.path
+def check_boxes(content: Content, picture: Picture, size: tuple[float, float]) -> None:
+    """Note what is wrong with the boxes of a picture, cut them at its edge, and drop what cannot be used.
+
+    Args:
+        content: Takes the problems.
+        picture: The picture.
+        size: Its width and height, as its labels see it.
+    """
+    width, height = size
     kept = []
     for box in picture.boxes:
         left, top, right, bottom = box.xyxy
-        shown = f'{box.label} from ({left:g}, {top:g}) to ({right:g}, {bottom:g})'
-        if right <= left or bottom <= top:
-            content.add('no-area', file, box.place, shown)
-            if content.format != 'voc':
+        fault = box_fault(box.xyxy, size)
+        if fault:
+            shown = f'{box.label} from ({left:g}, {top:g}) to ({right:g}, {bottom:g})'
+            outside = f' of {width}x{height}' if fault.endswith('outside') else ''
+            content.add(fault, picture.labels or picture.path, box.place, f'{shown}{outside}')
+            if outside or content.format != 'voc':
                 _not_native(content)
-            continue
-        if left >= width or top >= height or right <= 0 or bottom <= 0:
-            content.add('wholly-outside', file, box.place, f'{shown} of {width}x{height}')
-            _not_native(content)
-            continue
-        inside = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
-        if max(abs(a - b) for a, b in zip(inside, box.xyxy)) > ROUNDING:
-            content.add('outside', file, box.place, f'{shown} of {width}x{height}')
-            _not_native(content)
-        kept.append(replace(box, xyxy=inside))
+        if fault in ('', 'outside'):
+            inside = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
+            kept.append(replace(box, xyxy=inside))
     picture.boxes = kept
 
 

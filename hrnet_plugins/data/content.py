@@ -39,7 +39,7 @@ _DROP = 'mend them, or leave them out with --drop-broken'
 KINDS = {
     'unreadable-labels': Kind('error', 'label files that cannot be read', _DROP),
     'malformed': Kind('error', 'labels that are not what the format has there', _DROP),
-    'nan-box': Kind('error', 'boxes whose numbers are none (NaN, infinite)', _DROP),
+    'nan-box': Kind('error', 'boxes that are NaN or infinite', _DROP),
     'unknown-class': Kind('error', 'labels of a class that has no name', _DROP),
     'unknown-value': Kind(
         'error', 'label maps with a value that is no class', 'name the classes with --classes, or say --ignore VALUE'
@@ -48,6 +48,7 @@ KINDS = {
     'lossy-labels': Kind('error', 'label maps in a format that changes values', 'save them as PNG'),
     'empty-set': Kind('error', 'sets without a labelled picture', 'name the right folder'),
     'unlabelled-test': Kind('warning', 'test sets without labels', 'left out'),
+    'negative-box': Kind('warning', 'boxes of negative size', 'left out'),
     'no-area': Kind('warning', 'boxes of no area', 'left out'),
     'outside': Kind('warning', 'boxes that reach out of their picture', 'cut at its edge'),
     'wholly-outside': Kind('warning', 'boxes outside of their picture', 'left out'),

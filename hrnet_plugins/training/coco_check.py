@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from hrnet_plugins.training.findings import Finding, error, some, warning
+from hrnet_plugins.data.boxes import UNKNOWN_SIZE, box_fault, is_number
+from hrnet_plugins.data.formats.coco import xyxy_of
+from hrnet_plugins.training.findings import Finding, box_findings, error, some, warning
 from hrnet_plugins.training.picture_check import SAMPLE, check_pictures
 
 _NEEDED = {
@@ -19,8 +20,6 @@ _NEEDED = {
     'categories': ('id', 'name'),
 }
 """What mmdet's dataset reads of each entry."""
-_ROUNDING = 1.0
-"""Pixels that a box may reach out of its picture without a word."""
 _MANY = 0.3
 """Part of the boxes that reach out of their pictures from which they may be corners instead of widths."""
 
@@ -96,50 +95,24 @@ def _check_ids(file: Path, content: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _check_boxes(file: Path, content: dict[str, Any]) -> Iterator[Finding]:
-    annotations = content['annotations']
-    wrong = [a['id'] for a in annotations if not _is_box(a['bbox'])]
-    if wrong:
-        yield error(f'{file}: {len(wrong)} boxes that are not four numbers: annotations {some(wrong)}')
-        return
-    ids = [a['id'] for a in annotations]
-    boxes = np.array([a['bbox'] for a in annotations], float)
-    bad = ~np.isfinite(boxes).all(1)
-    if bad.any():
-        yield error(f'{file}: {bad.sum()} boxes that are NaN or infinite: annotations {_named(ids, bad)}')
-        return
     sizes = {entry['id']: (entry['width'], entry['height']) for entry in content['images']}
-    odd = [e['file_name'] for e in content['images'] if not (_is_size(e['width']) and _is_size(e['height']))]
+    odd = [e['file_name'] for e in content['images'] if not (_is_side(e['width']) and _is_side(e['height']))]
     if odd:
         yield error(f'{file}: {len(odd)} pictures without a size in pixels: {some(odd)}')
         return
-    bounds = np.array([sizes.get(a['image_id'], (np.inf, np.inf)) for a in annotations], float)
-    corner, extent = boxes[:, :2], boxes[:, 2:]
-    negative = (extent < 0).any(1)
-    empty = (extent == 0).any(1) & ~negative
-    out = ((corner < -_ROUNDING) | (corner + extent > bounds + _ROUNDING)).any(1) & ~negative
-    as_corners = (extent > corner).all(1) & (extent <= bounds + _ROUNDING).all(1)
-    if out.sum() >= max(2, _MANY * len(boxes)) and as_corners.mean() > 0.95:
+    boxes = [(a['id'], a['bbox'], sizes.get(a['image_id'], UNKNOWN_SIZE)) for a in content['annotations']]
+    places: dict[str, list[Any]] = defaultdict(list)
+    for key, box, size in boxes:
+        places[box_fault(xyxy_of(box), size)].append(key)
+    out = places['outside'] + places['wholly-outside']
+    many = len(out) >= max(2, _MANY * len(boxes))
+    if many and sum(not box_fault(box, size) for _, box, size in boxes) > 0.95 * len(boxes):
         yield error(
-            f'{file}: {out.sum()} of {len(boxes)} boxes reach out of their pictures, and all fit if their last two '
-            f'numbers are the right bottom corner. COCO has [left, top, width, height]: annotations {_named(ids, out)}'
+            f'{file}: {len(out)} of {len(boxes)} boxes reach out of their pictures, and all fit if their last two '
+            f'numbers are the right bottom corner. COCO has [left, top, width, height]: annotations {some(out)}'
         )
         return
-    if negative.any():
-        yield error(f'{file}: {negative.sum()} boxes of negative size: annotations {_named(ids, negative)}')
-    gone = ((corner >= bounds) | (corner + extent <= 0)).any(1) & ~negative & ~empty
-    if gone.any():
-        say = error if gone.all() else warning
-        yield say(
-            f'{file}: {gone.sum()} of {len(boxes)} boxes are wholly outside of their pictures and left out: '
-            f'annotations {_named(ids, gone)}'
-        )
-    if (out & ~gone).any():
-        yield warning(
-            f'{file}: {(out & ~gone).sum()} boxes reach out of their pictures: annotations {_named(ids, out & ~gone)}'
-        )
-    if empty.any():
-        say = error if empty.all() else warning
-        yield say(f'{file}: {empty.sum()} boxes of no area are left out: annotations {_named(ids, empty)}')
+    yield from box_findings(places, len(boxes), file=f'{file}: ', unit='annotations ', dropped=True)
 
 
 def _check_classes(file: Path, content: dict[str, Any], classes: Sequence[str]) -> Iterator[Finding]:
@@ -169,17 +142,5 @@ def _check_classes(file: Path, content: dict[str, Any], classes: Sequence[str]) 
         yield warning(f'{file} has no object of {some(unused)}')
 
 
-def _is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(_is_number(number) for number in value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_size(value: Any) -> bool:
-    return _is_number(value) and value >= 1
-
-
-def _named(ids: list[Any], mask: Any) -> str:
-    return some([ids[i] for i in np.flatnonzero(mask)])
+def _is_side(value: Any) -> bool:
+    return is_number(value) and value >= 1

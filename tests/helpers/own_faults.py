@@ -78,7 +78,7 @@ def lossy(folder):
 
 # Layout, what is made wrong, the kind, and what is said of file and place.
 WRONG = {
-    'voc-no-area': (voc_main, lambda f: corner(f, 'a00', 'xmax', '1'), 'no-area', 'a00.xml, object 1: ball'),
+    'voc-no-area': (voc_main, lambda f: corner(f, 'a00', 'xmax', '2'), 'no-area', 'a00.xml, object 1: ball'),
     'voc-unreadable': (
         voc_main,
         lambda f: voc(f, 'a01', '</annotation>', ''),
@@ -140,6 +140,12 @@ WRONG = {
         annotation(bbox=[5, 5, 0, 9]),
         'no-area',
         'instances_train.json, annotation 1: ball',
+    ),
+    'coco-negative': (
+        coco_annotations,
+        annotation(bbox=[50, 5, -20, 9]),
+        'negative-box',
+        r'instances_train.json, annotation 1: ball from \(50, 5\) to \(30, 14\)',
     ),
     'coco-outside': (
         coco_annotations,

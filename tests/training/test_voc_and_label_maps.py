@@ -63,11 +63,16 @@ VOC_MISTAKES = {
     'no annotations': (lambda f: (f / 'Annotations' / 'a.xml').unlink(), 'error', '1 files of annotations are not there'),
     'cut off': (lambda f: (f / 'Annotations' / 'a.xml').write_text(FILE[:20]), 'error', '1 files of annotations are no XML'),
     'no area': (_box(9, 9, 9, 30), 'warning', '1 boxes of no area'),
+    'no box with area': (_both(OBJECT.format('cat', 9, 9, 9, 30)), 'error', '2 boxes of no area'),
+    'a word for a number': (_objects(GOOD.replace('<name>cat', '<difficult>Unspecified</difficult><name>cat')), 'warning', '1 fields that mmdet may not read'),
+    'cut-off picture': (
+        lambda f: (f / 'JPEGImages' / 'a.jpg').write_bytes((f / 'JPEGImages' / 'a.jpg').read_bytes()[:-40]), 'error', 'a.jpg (OSError)'
+    ),
     'negative': (_box(30, 9, 10, 30), 'error', '1 boxes of negative size'),
     'NaN': (_box('nan', 9, 10, 30), 'error', '1 boxes that are NaN or infinite'),
     'text': (_box('left', 9, 10, 30), 'error', '1 objects without a name or four numbers'),
     'no name': (_objects(GOOD.replace('cat', '')), 'error', '1 objects without a name'),
-    'outside': (_box(200, 9, 210, 30), 'warning', '1 boxes are wholly outside of their pictures'),
+    'outside': (_box(200, 9, 210, 30), 'warning', '1 of 5 boxes are wholly outside of their pictures'),
     'reaching out': (_box(60, 9, 110, 30), 'warning', '1 boxes reach out of their pictures'),
     'other classes': (_both(GOOD.replace('cat', 'x').replace('dog', 'y')), 'error', 'nothing would be learnt. Set `metainfo='),
     'a class more': (_objects(GOOD.replace('dog', 'cow')), 'warning', '1 objects of cow are left out'),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from pathlib import Path
 from typing import Any
 
+from hrnet_plugins.data.boxes import box_fault, is_box
 from hrnet_plugins.data.content import ALL, Box, Content, DataError, Picture, Task
 from hrnet_plugins.data.files import Tree, split_of, split_of_path
 
@@ -85,6 +85,14 @@ def read(content: Content) -> None:
     for split, order in zip(content.splits, orders):
         if order != content.classes:  # mmdet numbers classes as each file lists them
             content.native[split] = {}
+
+
+def xyxy_of(bbox: Any) -> Any:
+    """Left, top, right and bottom of an annotation's ``bbox``; the value itself where it is not four numbers."""
+    if not is_box(bbox):
+        return bbox
+    left, top, width, height = map(float, bbox)
+    return left, top, left + width, top + height
 
 
 def _coco(path: Path) -> dict[str, Any] | None:
@@ -165,18 +173,15 @@ def _read(
     if row.get('category_id') not in names:
         content.add('unknown-class', path, place, f'category_id {row.get("category_id")} is not among the categories')
         return False
-    box = row.get('bbox')
-    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, (int, float)) for v in box):
-        content.add('malformed', path, place, f'its bbox is {box}')
+    box = xyxy_of(row.get('bbox'))
+    fault = box_fault(box)
+    if fault in ('malformed', 'nan-box'):
+        content.add(fault, path, place, f'its bbox is {row.get("bbox")}')
         return False
-    if not all(map(math.isfinite, box)):
-        content.add('nan-box', path, place, f'its bbox is {box}')
-        return False
-    x, y, width, height = map(float, box)
     outline = row.get('segmentation') or None
     if isinstance(outline, list):
         outline = [polygon for polygon in outline if isinstance(polygon, list) and len(polygon) >= 6] or None
     label = names[row['category_id']]
     crowd = bool(row.get('iscrowd'))
-    picture.boxes.append(Box(label, (x, y, x + width, y + height), place, outline, crowd))
+    picture.boxes.append(Box(label, box, place, outline, crowd))
     return isinstance(row.get('area'), (int, float)) and not row.get('ignore')

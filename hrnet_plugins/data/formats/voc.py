@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import xml.etree.ElementTree as ET  # as mmdet reads them; Python's expat bounds what entities expand to
 from pathlib import Path
 from typing import Any
 
+from hrnet_plugins.data.boxes import box_fault
 from hrnet_plugins.data.content import ALL, SPLITS, Box, Content, DataError, Picture, Task
 from hrnet_plugins.data.files import READ, Tree, split_of_path
 
@@ -95,7 +95,7 @@ def read(content: Content) -> None:
     """Fill in the objects and the classes, sorted by name."""
     for split, pictures in content.splits.items():
         for picture in pictures:
-            _read(content, picture)
+            read_picture(content, picture)
         if any(p.path.suffix != '.jpg' and not p.header.error for p in pictures):
             content.native[split] = {}  # mmdet's dataset looks for .jpg alone
     content.classes = sorted({box.label for picture in content.pictures() for box in picture.boxes})
@@ -125,7 +125,13 @@ def _picture_folder(tree: Tree, annotations: Path, paths: list[Path]) -> Path:
     return max(candidates, key=lambda folder: len(wanted & tree.stems(folder).keys()))
 
 
-def _read(content: Content, picture: Picture) -> None:
+def read_picture(content: Content, picture: Picture) -> None:
+    """Fill in the objects of one picture and the size that its file states.
+
+    Args:
+        content: Takes the problems.
+        picture: The picture; its ``labels`` is the XML file.
+    """
     path = picture.labels
     assert path is not None
     if not path.is_file():
@@ -160,21 +166,18 @@ def _read_object(content: Content, picture: Picture, node: ET.Element, place: st
         return
     if name != name.strip():
         _not_native(content)
-    corners = [_number(box.findtext(side)) for side in ('xmin', 'ymin', 'xmax', 'ymax')]
     texts = [box.findtext(side) for side in ('xmin', 'ymin', 'xmax', 'ymax')]
-    if any(corner is None for corner in corners):
-        content.add('malformed', path, place, f'its box is {texts}')
-        return
-    numbers = [float(corner) for corner in corners if corner is not None]
-    if not all(map(math.isfinite, numbers)):
-        content.add('nan-box', path, place, f'its box is {texts}')
+    corners = [_number(text) for text in texts]
+    fault = box_fault(corners)
+    if fault in ('malformed', 'nan-box'):
+        content.add(fault, path, place, f'its box is {texts}')
         return
     difficult = node.findtext('difficult')
     if difficult not in (None, '0', '1'):
         content.add('odd-field', path, place, f'difficult is {difficult!r}')
         _not_native(content)
     # VOC counts pixels from 1 and mmdet takes 1 off every corner; ours are as mmdet's dataset gives them.
-    left, top, right, bottom = (float(int(number) - 1) for number in numbers)
+    left, top, right, bottom = (float(int(corner) - 1) for corner in corners if corner is not None)
     picture.boxes.append(Box(name.strip(), (left, top, right, bottom), place, crowd=difficult == '1'))
 
 
