@@ -126,6 +126,24 @@ def distributions(modules: Iterable[str] = tuple(DISTRIBUTIONS)) -> dict[str, st
     return found
 
 
+def is_running(process: int) -> bool:
+    """Whether a process of this machine runs, by its number; one that has ended unasked for does not.
+
+    Where its state cannot be read, one that is there counts as running.
+    """
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    try:
+        state = Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0]
+    except (OSError, IndexError):  # no Linux
+        return True
+    return state not in 'ZX'
+
+
 def commit_of(folder: Path, *, written: Sequence[str | Path] = ()) -> str:
     """The commit of the checkout that a folder is in, shortened.
 

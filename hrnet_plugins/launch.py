@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hrnet_plugins.environment import is_running
 from hrnet_plugins.recipes import MIM_ROOT, framework_of, framework_tool, installed_frameworks, recipe_path
 
 _STARTER = 'HRNET_PLUGINS_STARTER'
@@ -141,26 +142,12 @@ def _end_with_starter() -> None:
         return
 
     def watch() -> None:
-        while _is_running(int(starter)):
+        while is_running(int(starter)):
             time.sleep(_PATIENCE)
         print('hrnet-plugins was ended, so this training ends too', file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGKILL if sys.platform != 'win32' else signal.SIGTERM)
 
     threading.Thread(target=watch, name='end with hrnet-plugins', daemon=True).start()
-
-
-def _is_running(number: int) -> bool:
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    try:
-        state = Path(f'/proc/{number}/stat').read_text().rpartition(')')[2].split()[0]
-    except (OSError, IndexError):  # no Linux
-        return True
-    return state not in 'ZX'  # ended, and nobody has asked how
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -122,3 +123,15 @@ def test_commit_is_unknown_without_a_checkout_or_git(tmp_path, monkeypatch):
     monkeypatch.setenv('PATH', str(tmp_path))
     assert shutil.which('git') is None
     assert environment.commit_of(Path(__file__).parent) == 'unknown'
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere one that has ended counts as running until it is asked')
+def test_a_process_that_has_ended_does_not_run_though_nobody_asked_for_it():
+    with subprocess.Popen(['cat'], stdin=subprocess.PIPE) as child:  # noqa: S607, ends with its input
+        assert environment.is_running(child.pid)
+        child.stdin.close()
+        until = time.monotonic() + 20
+        while environment.is_running(child.pid) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not environment.is_running(child.pid)
+    assert not environment.is_running(child.pid)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from hrnet_plugins.environment import is_running
 from hrnet_plugins.training.latest import first_process_decides
 
 _LOCK = '.training.lock'
@@ -80,10 +81,4 @@ def _may_run(holder: dict[str, object]) -> bool:
     number = holder.get('process')
     if holder.get('host') != socket.gethostname() or not isinstance(number, int):
         return holder != {}
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    return is_running(number)
