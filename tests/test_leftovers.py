@@ -13,7 +13,7 @@ from hrnet_plugins.inference.exporting import EXPORT_FORMATS
 from hrnet_plugins.inference.part import Part
 from hrnet_plugins.leftovers import OLD, remove_leftovers
 from hrnet_plugins.weights import catalog, hub
-from hrnet_plugins.weights.checkpoint_io import save
+from hrnet_plugins.weights.saving import save
 
 
 def grow_old(path):

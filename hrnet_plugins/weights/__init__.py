@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hrnet_plugins.state_dicts import check_against
-    from hrnet_plugins.weights.checkpoint_io import load_content, load_state_dict, save
+    from hrnet_plugins.weights.checkpoint_io import load_content, load_state_dict
     from hrnet_plugins.weights.conversion import convert
     from hrnet_plugins.weights.detect_arch import arch_of
     from hrnet_plugins.weights.formats import FORMATS
     from hrnet_plugins.weights.recognition import recognise
     from hrnet_plugins.weights.report import Report
+    from hrnet_plugins.weights.saving import save
 
 __all__ = [
     'FORMATS',
@@ -40,7 +41,7 @@ _MODULES = {
     'load_content': 'hrnet_plugins.weights.checkpoint_io',
     'load_state_dict': 'hrnet_plugins.weights.checkpoint_io',
     'recognise': 'hrnet_plugins.weights.recognition',
-    'save': 'hrnet_plugins.weights.checkpoint_io',
+    'save': 'hrnet_plugins.weights.saving',
 }
 
 

@@ -18,8 +18,9 @@ import torch
 
 from hrnet_plugins.state_dicts import State
 from hrnet_plugins.weights.catalog import Source, Weight, row_of
-from hrnet_plugins.weights.checkpoint_io import load_state_dict, read_metadata, save
+from hrnet_plugins.weights.checkpoint_io import load_state_dict, read_metadata
 from hrnet_plugins.weights.conversion import VERSION
+from hrnet_plugins.weights.saving import save
 
 VARIABLE = 'HRNET_PLUGINS_CACHE'
 """Environment variable that names the cache."""

@@ -1,15 +1,10 @@
-"""Read the state dict in a checkpoint file safely, and write one completely or not at all.
-
-Reading is safe since no code that a file contains or refers to is ever run.
-"""
+"""Read the state dict in a checkpoint file safely: no code that it contains or refers to is ever run."""
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import pickle
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hrnet_plugins.leftovers import remove_leftovers
 from hrnet_plugins.recipes import plain_meta
 from hrnet_plugins.safe_globals import allow_mmengine_checkpoints
 from hrnet_plugins.state_dicts import State
@@ -31,7 +25,7 @@ _ZIP = b'PK\x03\x04'
 _LEGACY_TORCH = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 """First bytes of a file of PyTorch before 1.6: a pickle of its magic number."""
 
-_META = 'meta'
+META = 'meta'
 """Name under which the metadata of a safetensors file has mmengine's ``meta``, as JSON."""
 
 WRAPPERS = ('state_dict', 'model')
@@ -119,54 +113,6 @@ def load_content(path: str | os.PathLike[str], *, map_location: Any = 'cpu') -> 
     )
 
 
-def save(
-    state: Mapping[str, Tensor],
-    path: str | os.PathLike[str],
-    *,
-    meta: Mapping[str, Any] | None = None,
-    metadata: Mapping[str, str] | None = None,
-) -> None:
-    """Write a state dict completely or not at all: to a temporary file beside ``path``, which is then renamed.
-
-    Args:
-        state: Tensors by key.
-        path: The file. Its suffix chooses how it is written: ``.safetensors`` or ``.pth``.
-        meta: What to store beside it, as mmengine does: ``dict(dataset_meta=...)`` or an empty dictionary. ``None``
-            writes the state dict alone, as files of other formats are.
-        metadata: Texts to keep in a ``.safetensors`` file, which ``read_metadata`` reads. The other kind has no place
-            for them.
-
-    Raises:
-        ValueError: If it has neither suffix.
-        FileNotFoundError: If its folder does not exist.
-        OSError: If the file cannot be written there.
-    """
-    path = Path(path)
-    if path.suffix not in ('.safetensors', '.pth'):
-        raise ValueError(f'`path` ({path}) must end in .safetensors or .pth, which says how to write it')
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f'`path` ({path}) is in a folder that does not exist: make {path.parent}')
-    # Copies: safetensors refuses tensors that share memory, and torch would write all of the memory behind a view.
-    copies = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
-    if path.is_dir():
-        raise IsADirectoryError(f'`path` ({path}) is a folder: name a file')
-    remove_leftovers(path.parent, f'.{glob.escape(path.name)}.*')
-    try:
-        handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
-    except OSError as error:
-        raise OSError(f'`path` ({path}) cannot be written: {error.strerror}') from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        _write(copies, temporary, path, meta=meta, metadata=metadata)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # as for any new file; a temporary one is readable by its owner only
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """The texts that a ``.safetensors`` file holds beside its tensors.
 
@@ -177,33 +123,12 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         ValueError: If it is damaged, or of another kind.
     """
     path = Path(path)
-    library = _safetensors()
+    library = safetensors_library()
     try:
         with library.safe_open(path, 'pt') as file:
             return dict(file.metadata() or {})
     except Exception as error:  # as the reading library raises it
         raise _damaged(path, error) from None
-
-
-def _write(
-    state: State, file: Path, target: Path, *, meta: Mapping[str, Any] | None, metadata: Mapping[str, str] | None
-) -> None:
-    """Write a file to the disk, so that a name that it gets afterwards never means a half of it."""
-    try:
-        if target.suffix == '.pth':
-            torch.save(state if meta is None else dict(state_dict=state, meta=dict(meta)), file)
-        else:
-            texts = {**(metadata or {}), **({} if meta is None else {_META: json.dumps(meta)})}
-            _safetensors().save_file(state, file, metadata=texts or None)
-        with file.open('rb') as written:
-            os.fsync(written.fileno())
-    except (OSError, RuntimeError) as error:  # torch's writer and safetensors' raise errors of their own
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise OSError(f'`path` ({target}) cannot be written: {reason}') from None
-    except Exception as error:
-        if type(error).__name__ != 'SafetensorError':
-            raise
-        raise OSError(f'`path` ({target}) cannot be written: {error}') from None
 
 
 def _load_zip(path: Path, map_location: Any) -> Any:
@@ -252,13 +177,13 @@ def _moved(state: State, map_location: Any) -> State:
 
 
 def _load_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
-    library = _safetensors()
+    library = safetensors_library()
     try:
         device = str(map_location) if isinstance(map_location, (str, torch.device)) else 'cpu'
         state = library.load_file(path, device=device)
         with library.safe_open(path, framework='pt') as file:
             texts = file.metadata() or {}
-        meta = json.loads(texts.get(_META, '{}'))
+        meta = json.loads(texts.get(META, '{}'))
     except Exception as error:
         raise _damaged(path, error) from None
     return dict(state_dict=state, meta=meta if isinstance(meta, dict) else {})
@@ -273,7 +198,12 @@ def dataset_meta_in(content: Any) -> dict[str, Any]:
     return plain_meta(stored if isinstance(stored, Mapping) else meta)  # CLASSES and PALETTE before 2023
 
 
-def _safetensors() -> Any:
+def safetensors_library() -> Any:
+    """The module ``safetensors.torch``.
+
+    Raises:
+        ValueError: If it is not installed.
+    """
     try:
         import safetensors.torch  # noqa: PLC0415  (optional)
     except ImportError:
