@@ -31,41 +31,38 @@ def _upstreams_names_given_back():
 
 
 SCRIPT = """
-import sys, torch, warnings
+import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from mmengine.utils import import_modules_from_strings
 from tests.helpers.networks import fill, image
 cfg = Config.fromfile({config!r})
-if {dropin}:
-    cfg.custom_imports = dict(imports=['hrnet_plugins.dropin'])
-    from mmengine.utils import import_modules_from_strings
-    import_modules_from_strings(**cfg.custom_imports)
+cfg.custom_imports = dict(imports=['hrnet_plugins.dropin'])
 init_default_scope({framework!r})
 cfg.model.backbone.init_cfg = None
-backbone = fill(MODELS.build(cfg.model.backbone))
-backbone.eval()
-outs = list(backbone(image((1, 3, 64, 96))))
-if {framework!r} != 'mmseg':
-    neck = cfg.model.neck if {framework!r} == 'mmdet' else cfg.model.neck[0]
-    neck = fill(MODELS.build(neck)).eval()
-    outs += neck(tuple(outs))
-    assert type(neck).__module__.startswith('hrnet_plugins') == {dropin}
-assert type(backbone).__module__.startswith('hrnet_plugins') == {dropin}
-torch.save([out.detach() for out in outs], {out!r})
+for dropin in (False, True):
+    if dropin:
+        import_modules_from_strings(**cfg.custom_imports)
+    backbone = fill(MODELS.build(cfg.model.backbone))
+    backbone.eval()
+    outs = list(backbone(image((1, 3, 64, 96))))
+    if {framework!r} != 'mmseg':
+        neck = cfg.model.neck if {framework!r} == 'mmdet' else cfg.model.neck[0]
+        neck = fill(MODELS.build(neck)).eval()
+        outs += neck(tuple(outs))
+        assert type(neck).__module__.startswith('hrnet_plugins') == dropin
+    assert type(backbone).__module__.startswith('hrnet_plugins') == dropin
+    torch.save([out.detach() for out in outs], f'{folder}/{{dropin}}.pth')
 """
 
 
 @pytest.mark.parametrize('framework', CONFIGS)
 def test_shipped_config_with_nothing_but_the_import(framework, tmp_path):
     config = framework_tool(framework, 'test').parents[1] / 'configs' / CONFIGS[framework]
-    outs = []
-    for dropin in (False, True):
-        out = tmp_path / f'{dropin}.pth'
-        script = SCRIPT.format(config=str(config), dropin=dropin, framework=framework, out=str(out))
-        command = [sys.executable, '-W', 'ignore', '-c', script]
-        subprocess.run(command, check=True, env=environment(), capture_output=True, timeout=300)
-        outs.append(torch.load(out))
-    for ours, theirs in zip(outs[1], outs[0], strict=True):
+    script = SCRIPT.format(config=str(config), framework=framework, folder=tmp_path)
+    command = [sys.executable, '-W', 'ignore', '-c', script]
+    subprocess.run(command, check=True, env=environment(), capture_output=True, timeout=300)
+    for ours, theirs in zip(torch.load(tmp_path / 'True.pth'), torch.load(tmp_path / 'False.pth'), strict=True):
         assert_equal(ours, theirs)
 
 

@@ -146,7 +146,7 @@ METHODS = ('faster-rcnn', 'fcos', 'hrnetv2', 'ocr', 'classifier')
 @pytest.mark.parametrize(
     ('method', 'mode'),
     [
-        pytest.param(method, mode, marks=() if (i + j) % len(STEADY) == 0 else pytest.mark.slow)
+        pytest.param(method, mode, marks=() if (i + j) % len(STEADY) == 0 and method != 'fcos' else pytest.mark.slow)
         for i, method in enumerate(METHODS)
         for j, mode in enumerate(STEADY)
     ],
