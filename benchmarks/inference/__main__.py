@@ -1,7 +1,8 @@
 """Measure the speed of inference, ours and others', and write results, chart and page.
 
 python -m benchmarks.inference [--budget 35] [--device cpu] [--widths w18 w32] [--sizes 512x512] [--batches 1]
-                               [--kinds pyramid] [--systems plain openvino] [--measure memory] [--out FOLDER]
+                               [--kinds pyramid] [--systems plain openvino] [--measure memory] [--avx2]
+                               [--out FOLDER]
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.inference.avx2 import OBEDIENT, hide
 from benchmarks.inference.cases import CASES, TITLES
 from benchmarks.inference.chart import draw
 from benchmarks.inference.measure import peak_megabytes
@@ -33,6 +35,8 @@ def main(arguments: list[str] | None = None) -> None:
         (case,) = (c for c in CASES if c.name == asked['case'])
         print(peak_megabytes(system, case, asked['device']))
         return
+    if options.avx2:
+        hide()
     if not options.page:
         cases = [
             c
@@ -42,10 +46,11 @@ def main(arguments: list[str] | None = None) -> None:
             and c.batch in options.batches
             and c.kind in options.kinds
         ]
-        systems = [s for s in SYSTEMS if not options.systems or any(word in s.key for word in options.systems)]
+        known = OBEDIENT if options.avx2 else SYSTEMS
+        systems = [s for s in known if not options.systems or any(word in s.key for word in options.systems)]
         if not cases or not systems:
             sys.exit('no case or no system is left: give less of --widths, --sizes, --batches, --kinds and --systems')
-        path = options.out / f'results-{options.device}.json'
+        path = options.out / f'results-{"avx2" if options.avx2 else options.device}.json'
         record(cases, systems, path, device=options.device, minutes=options.budget, measure=options.measure)
     write_page(options.out)
 
@@ -67,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         return dict(nargs='+', default=known, choices=known, type=type(known[0]))
 
     parser = argparse.ArgumentParser(prog='python -m benchmarks.inference', description=__doc__)
-    parser.add_argument('--device', choices=DEVICES, default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--budget', type=float, default=float('inf'), help='minutes after which nothing is begun')
     parser.add_argument('--widths', **choices(c.arch for c in CASES))
     parser.add_argument('--sizes', **choices(f'{c.size[0]}x{c.size[1]}' for c in CASES))
@@ -75,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--kinds', **choices(TITLES))
     parser.add_argument('--systems', nargs='+', help='words of which a system must have one in its name')
     parser.add_argument('--measure', **choices(MEASURES), help='memory alone is added to cases that have their times')
+    parser.add_argument('--avx2', action='store_true', help='on a CPU, hide what is wider than AVX2')
     parser.add_argument('--out', type=Path, default=HERE, help='folder of results, chart and page')
     parser.add_argument('--page', action='store_true', help='only write chart and page from the results there')
     parser.add_argument('--peak', help=argparse.SUPPRESS)

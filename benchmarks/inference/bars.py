@@ -17,7 +17,7 @@ class Bar:
 
     Args:
         text: Where, and against what.
-        device: ``'cpu'`` or ``'cuda'``.
+        device: Of ``page.DEVICES``.
         ours: Case and the keys of systems of which the fastest counts.
         theirs: Case and key of the system it is compared with.
         least: Their time over ours.
@@ -56,6 +56,14 @@ def _cpu() -> list[Bar]:
     ]
 
 
+def _avx2() -> list[Bar]:
+    cases = [(arch, Case('pyramid', arch, FIRST.size)) for arch in ('w18', 'w32')]
+    return [
+        Bar(f'{arch} fp32, against OpenVINO', 'avx2', (case, (f'{OURS} fp32',)), (case, 'ours, openvino fp32'), 1.0)
+        for arch, case in cases
+    ]
+
+
 def _cuda() -> list[Bar]:
     found = []
     for dtype in ('bf16', 'fp16'):
@@ -74,8 +82,8 @@ def _cuda() -> list[Bar]:
     return [*found, Bar(name, 'cuda', (TOOL, accelerated), (TOOL, f'{UPSTREAM} fp32'), 2.0)]
 
 
-BARS: tuple[Bar, ...] = (*_cpu(), *_cuda())
-"""On the CPU all about w18 at 512x512, one image, two cores."""
+BARS: tuple[Bar, ...] = (*_cpu(), *_avx2(), *_cuda())
+"""On the CPU all about 512x512, one image, two cores; but for AVX2 all about w18."""
 COMPARED = frozenset(
     (case, key) for bar in BARS for case, keys in (bar.ours, (bar.theirs[0], (bar.theirs[1],))) for key in keys
 )

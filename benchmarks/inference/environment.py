@@ -11,7 +11,7 @@ import torch
 from hrnet_plugins import environment as here
 
 PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'timm', 'onnxruntime', 'openvino')
-VARIABLES = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'OMP_NUM_THREADS')
+VARIABLES = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'OMP_NUM_THREADS', 'ONEDNN_MAX_CPU_ISA', 'ATEN_CPU_CAPABILITY')
 WRITTEN = ('README.md', 'speed.png', 'results*.json')
 """What benchmarks write in their folder."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.inference.avx2 import HIDDEN
 from benchmarks.inference.bars import BARS, UPSTREAM
 from benchmarks.inference.cases import CASES, FIRST, TITLES, TOOL
 from benchmarks.inference.floor import floor_ms
@@ -14,6 +15,7 @@ HEAD = """# Speed of inference
 make bench                                             # all that fits 35 minutes, this page and the chart
 make bench ARGS="--budget 300 --widths w18 w32"        # more of less, added to what this machine has here
 make bench ARGS="--budget 300 --measure memory"        # the peak memory of what has its times there
+make bench ARGS="--avx2 --kinds pyramid --sizes 512x512 --batches 1 --measure time"    # as on a CPU without AVX512
 ```
 
 The same weights everywhere: "{upstream}" is the same model with mmdet's HRNet and HRFPN (mmseg's HRNet in OCR). Medians
@@ -25,11 +27,12 @@ are for what 800x1333 is padded to. timm's rows have our neck behind timm's back
 `export --format pt2` writes. Compilers find the caches of earlier runs: with empty ones `torch.compile` was ready after
 62 to 73 s. Written by `python -m benchmarks.inference --page` from `results-*.json`.
 """
-DEVICES = {'cpu': 'CPU', 'cuda': 'GPU'}
+DEVICES = {'cpu': 'CPU', 'avx2': 'AVX2 alone', 'cuda': 'GPU'}
+"""What is recorded, each in a file of its own."""
 
 
 def page(results: dict[str, Any], *, chart: bool) -> str:
-    """Markdown for the results of each device, ``{'cpu': ..., 'cuda': ...}``, either of which may be missing."""
+    """Markdown for the results of each of ``DEVICES``, any of which may be missing."""
     parts = [HEAD.format(upstream=UPSTREAM)]
     if chart:
         parts.append('![Speed against parameters](speed.png)\n')
@@ -69,13 +72,17 @@ def _device(found: dict[str, Any], title: str) -> str:
         f'{dtype}: {rate["gflop_per_s"]:g} GFLOP/s, {rate["gb_per_s"]:g} GB/s copied'
         for dtype, rate in found['rates'].items()
     )
+    hidden = {name: value for name, value in found.get('settings', {}).items() if name in HIDDEN}
     lines = [
         f'## {title}\n',
         f'{found["machine"]}; {versions}.',
+        *([_about(hidden)] if hidden else []),
         f'Measured rates: {rates}.\n',
     ]
     for case in CASES:
         row = found['cases'].get(case.name)
+        if row is None and hidden:
+            continue
         height, width = case.size
         name = f'{TITLES[case.kind]}, {case.arch}, {height}x{width}, batch {case.batch}'
         lines.append(f'### {name}\n')
@@ -99,6 +106,14 @@ def _device(found: dict[str, Any], title: str) -> str:
         ]
         lines.append('')
     return '\n'.join(lines)
+
+
+def _about(hidden: dict[str, str]) -> str:
+    variables = ' and '.join(f'`{name}={value}`' for name, value in hidden.items())
+    return (
+        f'Wider instructions were hidden by {variables}, which torch, oneDNN and OpenVINO obey.\n'
+        'ONNX Runtime and compilers do not, so they are left out.'
+    )
 
 
 def _case(row: dict[str, Any], rates: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import gc
 import json
 import subprocess
+import sys
 import weakref
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 
 from benchmarks.inference import floor
 from benchmarks.inference.__main__ import main, write_page
+from benchmarks.inference.avx2 import HIDDEN, OBEDIENT
 from benchmarks.inference.bars import BARS, UPSTREAM
 from benchmarks.inference.cases import CASES, FIRST, TOOL, Case
 from benchmarks.inference.environment import commit_of
@@ -222,7 +224,9 @@ def test_bars_name_cases_and_systems_that_exist():
         assert {case, other} <= {*CASES, TOOL}
         assert {*ours, theirs} <= keys
         if case != TOOL:
-            assert all(s.runs(case.kind, bar.device, case.arch) for s in SYSTEMS if s.key in ours)
+            known, device = (OBEDIENT, 'cpu') if bar.device == 'avx2' else (SYSTEMS, bar.device)
+            assert {*ours, theirs} <= {s.key for s in known}
+            assert all(s.runs(case.kind, device, case.arch) for s in known if s.key in ours)
         else:
             assert {*ours, theirs} <= set(VARIANTS)
 
@@ -236,6 +240,39 @@ def test_page_and_chart_are_written_from_the_results(tmp_path):
     assert '| convolutions | 80% |' in text
     assert text.count('Not yet measured.') == len(CASES) - 1
     assert (tmp_path / 'speed.png').stat().st_size > 10_000
+
+
+def test_a_recording_without_wider_instructions_begins_anew_with_them_hidden(tmp_path, monkeypatch):
+    begun = []
+
+    def execve(program, command, variables):
+        begun.append((command, variables))
+        raise SystemExit  # the program is another from here on
+
+    monkeypatch.setattr('os.execve', execve)
+    for name in HIDDEN:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr('sys.orig_argv', ['python', '-m', 'benchmarks.inference', '--avx2'])
+    with pytest.raises(SystemExit):
+        main(['--avx2', '--out', str(tmp_path)])
+    ((command, variables),) = begun
+    assert command == [sys.executable, '-m', 'benchmarks.inference', '--avx2'] and HIDDEN.items() <= variables.items()
+    for name, value in HIDDEN.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(
+        'benchmarks.inference.__main__.record', lambda _, systems, path, **__: begun.append((systems, path))
+    )
+    main(['--avx2', '--out', str(tmp_path)])
+    systems, path = begun[1]
+    assert path == tmp_path / 'results-avx2.json' and {s.dtype for s in systems} == {'fp32'}
+    assert not any(s.compiles or 'onnxruntime' in s.packages for s in systems)
+
+
+def test_a_page_says_what_was_hidden():
+    found = result(**{'ours, accelerated fp32': 100, 'ours, openvino fp32': 105}) | {'settings': dict(HIDDEN)}
+    text = page({'avx2': found}, chart=False)
+    assert '| AVX2 alone, w18 fp32, against OpenVINO | 1.0x | 1.05x | pass |' in text
+    assert 'hidden by `ONEDNN_MAX_CPU_ISA=AVX2` and `ATEN_CPU_CAPABILITY=avx2`' in text
 
 
 def test_mmdets_tool_gets_the_same_model_in_every_variant(tmp_path, upstreams_names):
