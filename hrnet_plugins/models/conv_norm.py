@@ -6,6 +6,7 @@ Shape legend: B batch, C channels, h x w map size.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, TypeGuard
 
 import mmcv.cnn
@@ -14,6 +15,8 @@ import torch.fx
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import _has_any_global_hook
+
+from hrnet_plugins import environment
 
 _PLAIN_CONVS = ('Conv2d',)
 _PLAIN_NORMS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
@@ -33,8 +36,24 @@ def conv_norm(conv: Any, norm: Any, x: Tensor, *, efficient: bool = True) -> Ten
         efficient: False for the two steps, always.
     """
     if efficient and torch.is_grad_enabled() and not is_traced(x) and can_fuse_fixed(conv, norm):
-        return _fused(conv, norm, x)
+        return _scaled_conv(conv, x, *fixed_scale_and_shift(norm, conv.bias, conv.weight.dtype))
     return norm(conv(x))
+
+
+def conv_alone(conv: Any, x: Tensor) -> Tensor:
+    """``conv(x)``: (B, C_in, h, w) -> (B, C_out, ., .).
+
+    Where it trains with maps in bfloat16 that the processor is slow to multiply, it computes in float32. That differs
+    by rounding only.
+
+    Args:
+        conv: A convolution of any kind.
+        x: Its input.
+    """
+    eager = torch.is_grad_enabled() and not is_traced(x) and not torch.compiler.is_compiling()
+    if eager and (autocast_dtype(x) or x.dtype) == torch.bfloat16 and _multiplies_slowly(x) and can_replace(conv):
+        return _scaled_conv(conv, x, None, conv.bias)
+    return conv(x)
 
 
 class ConvNorm(nn.Sequential):
@@ -67,9 +86,12 @@ class ConvModule(mmcv.cnn.ConvModule):
     def forward(self, x: Tensor, activate: bool = True, norm: bool = True) -> Tensor:
         """(B, C_in, h, w) -> (B, C_out, ., .), with or without the last two of convolution, norm and activation."""
         own_order = self.order == ('conv', 'norm', 'act') and not self.with_explicit_padding
-        if not (norm and self.with_norm and own_order and self.efficient_conv_bn_eval_forward is None):
+        if not own_order or self.efficient_conv_bn_eval_forward is not None:
             return super().forward(x, activate, norm)
-        x = conv_norm(self.conv, self.norm, x, efficient=self.efficient_conv_bn_eval)
+        if norm and self.with_norm:
+            x = conv_norm(self.conv, self.norm, x, efficient=self.efficient_conv_bn_eval)
+        else:
+            x = conv_alone(self.conv, x)
         return self.activate(x) if activate and self.with_activation else x
 
 
@@ -109,15 +131,30 @@ def has_fixed_statistics(norm: nn.Module) -> TypeGuard[_BatchNorm]:
 
 def can_fuse_fixed(conv: Any, norm: Any) -> bool:
     """True when the two, as they stand, are one plain convolution, and nobody listens in."""
+    return has_fixed_statistics(norm) and type(norm).forward in _PLAIN_NORMS and runs_alone(norm) and can_replace(conv)
+
+
+def can_replace(conv: Any) -> TypeGuard[nn.Conv2d]:
+    """True when a convolution is a plain one, and nobody listens in: its arithmetic may be done elsewhere."""
     return (
-        has_fixed_statistics(norm)
-        and type(norm).forward in _PLAIN_NORMS
-        and is_plain_conv(conv)
+        is_plain_conv(conv)
         and type(conv.weight) is nn.Parameter  # and not sharded or quantised
         and runs_alone(conv)
-        and runs_alone(norm)
         and not _has_any_global_hook()
     )
+
+
+def autocast_dtype(x: Tensor) -> torch.dtype | None:
+    """What autocast makes of a convolution's input; ``None`` where it leaves it."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) and x.dtype != torch.float64 else None
+
+
+def _multiplies_slowly(x: Tensor) -> bool:
+    return x.device.type == 'cpu' and not _is_faster_in_bf16()
+
+
+_is_faster_in_bf16 = cache(environment.is_faster_in_bf16)
 
 
 def fixed_scale_and_shift(norm: _BatchNorm, conv_bias: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -141,62 +178,75 @@ def fixed_scale_and_shift(norm: _BatchNorm, conv_bias: Tensor | None, dtype: tor
     return scale, shift
 
 
-def _fused(conv: nn.Conv2d, norm: Any, x: Tensor) -> Tensor:
+def _scaled_conv(conv: nn.Conv2d, x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
     weight = conv.weight
-    scale, shift = fixed_scale_and_shift(norm, conv.bias, weight.dtype)
     dtype = weight.dtype
-    kind = x.device.type
-    if torch.is_autocast_enabled(kind) and x.dtype != torch.float64:
-        dtype = torch.get_autocast_dtype(kind)
-        x = x.to(dtype)
+    if (cast := autocast_dtype(x)) is not None:
+        dtype, x = cast, x.to(cast)
     geometry: Any = (conv.stride, conv.padding, conv.dilation, conv.groups)
-    if torch.compiler.is_compiling():  # the compiler decides itself what it recomputes
-        return torch.conv2d(x, scaled(weight, scale, dtype), shift.to(dtype), *geometry)
+    if torch.compiler.is_compiling() or x.dtype != dtype:  # the compiler decides itself what it recomputes
+        return torch.conv2d(x, scaled(weight, scale, dtype), _to(shift, dtype), *geometry)
+    if dtype == torch.bfloat16 and _multiplies_slowly(x):
+        dtype = torch.float32
     return _ScaledConv.apply(x, weight, scale, shift, dtype, geometry)
 
 
-def scaled(weight: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+def scaled(weight: Tensor, scale: Tensor | None, dtype: torch.dtype) -> Tensor:
     """Each output channel of a weight (C_out, C_in / groups, k, k) times its scale (C_out,)."""
-    return (weight * scale[:, None, None, None]).to(dtype)
+    return (weight if scale is None else weight * scale[:, None, None, None]).to(dtype)
+
+
+def _to(value: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    return None if value is None else value.to(dtype)
 
 
 class _ScaledConv(torch.autograd.Function):
-    """A convolution whose weight is scaled: backward scales it again, so that the scaled one need not be kept."""
+    """A convolution whose weight is scaled: backward scales it again, so that the scaled one need not be kept.
+
+    It computes in ``dtype``; its input, which is kept, and its output have the precision of ``x``.
+    """
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(
-        x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, dtype: torch.dtype, geometry: tuple[Any, ...]
+        x: Tensor,
+        weight: Tensor,
+        scale: Tensor | None,
+        shift: Tensor | None,
+        dtype: torch.dtype,
+        geometry: tuple[Any, ...],
     ) -> Tensor:
-        return torch.conv2d(x, scaled(weight, scale, dtype), shift.to(dtype), *geometry)
+        with torch.autocast(x.device.type, enabled=False):  # it would undo a choice of float32
+            out = torch.conv2d(x.to(dtype), scaled(weight, scale, dtype), _to(shift, dtype), *geometry)
+        return out.to(x.dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, weight, scale, shift, ctx.dtype, ctx.geometry = inputs
         for_weight = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
         ctx.save_for_backward(x if for_weight else None, weight, scale)
-        ctx.shape, ctx.shift_dtype = x.shape, shift.dtype
+        ctx.shape, ctx.x_dtype, ctx.shift_dtype = x.shape, x.dtype, None if shift is None else shift.dtype
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, scale = ctx.saved_tensors
         for_x, for_weight, for_scale, for_shift = ctx.needs_input_grad[:4]
         grad_x, grad_scaled, grad_shift = convolution_backward(
-            grad,
-            grad.new_empty(()).expand(ctx.shape) if x is None else x,
+            grad.to(ctx.dtype),
+            grad.new_empty((), dtype=ctx.dtype).expand(ctx.shape) if x is None else x.to(ctx.dtype),
             scaled(weight, scale, ctx.dtype),
             ctx.geometry,
             (for_x, for_weight or for_scale, for_shift),
         )
         grad_weight = grad_scale = None
         if for_weight:
-            grad_weight = (grad_scaled * scale[:, None, None, None]).to(weight.dtype)
+            grad_weight = scaled(grad_scaled, scale, weight.dtype)
         if for_scale:
             grad_scale = (grad_scaled * weight.to(scale.dtype)).sum(dim=(1, 2, 3))
         if for_shift:
             grad_shift = grad_shift.to(ctx.shift_dtype)
-        return grad_x, grad_weight, grad_scale, grad_shift, None, None
+        return None if grad_x is None else grad_x.to(ctx.x_dtype), grad_weight, grad_scale, grad_shift, None, None
 
 
 def convolution_backward(

@@ -74,6 +74,28 @@ def test_instructions_are_what_the_processor_has_and_onednn_may_use(monkeypatch,
     assert environment.has_bf16_instructions() is has
 
 
+@pytest.mark.parametrize(
+    ('sets', 'limit', 'faster'),
+    [
+        (('avx2', 'avx512f', 'avx512_bf16'), None, False),
+        (('avx2', 'avx512f', 'avx512_bf16', 'amx_bf16'), None, True),
+        (('avx2', 'avx512f', 'avx512_bf16', 'amx_bf16'), 'avx512_core_bf16', False),
+        (('avx2', 'avx512f', 'avx512_bf16', 'amx_bf16'), 'avx512_core_amx', True),
+        (('avx2',), None, False),
+        (('asimd', 'bf16'), None, True),
+        ((), None, True),  # a system that does not tell
+    ],
+)
+def test_amx_and_arm_are_faster_in_bf16(monkeypatch, sets, limit, faster):
+    monkeypatch.setattr(environment, 'instruction_sets', lambda: sets)
+    monkeypatch.setattr(torch.ops.mkldnn, '_is_mkldnn_bf16_supported', lambda: True)
+    monkeypatch.delenv('DNNL_MAX_CPU_ISA', raising=False)
+    monkeypatch.delenv('ONEDNN_MAX_CPU_ISA', raising=False)
+    if limit:
+        monkeypatch.setenv('ONEDNN_MAX_CPU_ISA', limit)
+    assert environment.is_faster_in_bf16() is faster
+
+
 def test_other_precisions_and_gpus_stay_as_asked(monkeypatch):
     monkeypatch.setattr(precision, 'has_bf16_instructions', lambda: False)
     assert precision.precision_on(torch.device('cpu'), torch.float32) == torch.float32

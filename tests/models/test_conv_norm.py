@@ -81,8 +81,15 @@ def test_function_transforms():
     assert_equal(a, b, 1e-12)
 
 
+@pytest.fixture(params=['fast in bf16', 'slow in bf16'])
+def processor(request, monkeypatch):
+    fast = request.param == 'fast in bf16'
+    monkeypatch.setattr('hrnet_plugins.models.conv_norm._is_faster_in_bf16', lambda: fast)
+    return request.param
+
+
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_autocast_scales_in_float32(dtype):
+def test_autocast_scales_in_float32(dtype, processor):
     conv, norm = pair()
     norm.running_var.mul_(1e-6)  # a scale that float16 has no number for once it is squared
     x = image((2, 4, 9, 7))
@@ -90,12 +97,52 @@ def test_autocast_scales_in_float32(dtype):
         out, grads = step(conv, norm, x, efficient=True)
         assert out.dtype == dtype
         assert [grad.dtype for grad in grads] == [torch.float32] * 4
-    weight = (conv.weight * (norm.weight * (norm.running_var + norm.eps).rsqrt())[:, None, None, None]).to(dtype)
+    inside = torch.float32 if dtype == torch.bfloat16 and processor == 'slow in bf16' else dtype
+    weight = (conv.weight * (norm.weight * (norm.running_var + norm.eps).rsqrt())[:, None, None, None]).to(inside)
     shift = norm.bias - norm.running_mean * norm.weight * (norm.running_var + norm.eps).rsqrt()
-    assert_equal(out, torch.conv2d(x.to(dtype), weight, shift.to(dtype), padding=1), 1e-6)
+    expected = torch.conv2d(x.to(dtype).to(inside), weight, shift.to(inside), padding=1).to(dtype)
+    assert_equal(out, expected, 1e-6)
     _, expected = step(conv, norm, x, efficient=False)
     for found, other in zip(grads, expected, strict=True):
         assert_equal(found, other, 5e-2)
+
+
+def kept_by(module, x):
+    kept = []
+    with (
+        torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t),
+        torch.autocast('cpu', torch.bfloat16),
+    ):
+        out = module(x)
+    return out, kept
+
+
+@pytest.mark.parametrize('norm', [None, dict(type='BN')], ids=['alone', 'with norm'])
+def test_a_slow_processor_keeps_maps_in_bfloat16_and_computes_in_float32(norm, monkeypatch):
+    """The gradients are nearer to those of float32 than the processor's own bfloat16 gives."""
+    module = fill(ConvModule(4, 6, 3, padding=1, norm_cfg=norm, act_cfg=None)).eval()
+    x = image((2, 4, 9, 7)).bfloat16().requires_grad_()
+    monkeypatch.setattr('hrnet_plugins.models.conv_norm._is_faster_in_bf16', lambda: False)
+    out, kept = kept_by(module, x)
+    assert out.dtype == torch.bfloat16
+    assert is_fused(out)
+    assert all(t.dtype == torch.bfloat16 for t in kept if t.shape in (x.shape, out.shape))
+    values = [x, *module.parameters()]
+    direction = image(tuple(out.shape), seed=1).bfloat16()
+    found = torch.autograd.grad(out, values, direction)
+    assert [grad.dtype for grad in found] == [value.dtype for value in values]
+    expected = torch.autograd.grad(module(x.float()), values, direction.float())
+    assert_equal(found[0].float(), expected[0].float(), 5e-3)  # rounded to bfloat16
+    for grad, other in zip(found[1:], expected[1:], strict=True):
+        assert_equal(grad, other, 1e-5)
+
+
+def test_a_fast_processor_computes_a_convolution_alone_as_autocast_does(monkeypatch):
+    monkeypatch.setattr('hrnet_plugins.models.conv_norm._is_faster_in_bf16', lambda: True)
+    module = fill(ConvModule(4, 6, 3, act_cfg=None))
+    out, _ = kept_by(module, image((2, 4, 9, 7)))
+    assert not is_fused(out)
+    assert out.dtype == torch.bfloat16
 
 
 def test_layers_in_low_precision():
