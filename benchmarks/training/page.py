@@ -55,7 +55,7 @@ in the profiler: 58 % backward, 23 % forward. The least times of each shape, tim
   float32, as the largest convolution does (9.7 GFLOP: 111 ms and 59 ms). Half of float32's time would need twice
   float32's rate. So without AMX convolutions compute in float32, and keep their maps in bfloat16: the step takes
   1.04x of upstream's float32 in channels-last and 1.21x without, saved tensors 0.28x. With bfloat16's own arithmetic
-  it took 1.28x, 1.53x and 0.30x. Copies, casts among them, take 10 % of the step in the profiler, 6 % in float32.
+  an earlier run, recorded at ba97c2c, had 1.28x, 1.53x and 0.30x.
 - **Fixed statistics, float32, without `channels_last`.** Channels of 18 and 36 are padded to blocks of 16: a 3x3
   convolution of 18 channels takes 3.8 ms forward and backward, and 1.9 ms in channels-last.
 - **Learning statistics, 1.05x.** With `with_cp='norm'` and channels-last, norms take 20 % of the step in the profiler,
