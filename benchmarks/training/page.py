@@ -53,7 +53,7 @@ in the profiler: 58 % backward, 23 % forward. The least times of each shape, tim
 - **bf16 autocast, 0.50x.** oneDNN has its fast kernels (`brg_conv`, `jit_bf16`) for every shape, and they run at the
   hardware's rate. That rate is the trouble: a matrix product of 1024x1024 makes 81 GFLOPS in bfloat16 and 150 in
   float32, as the largest convolution does (9.7 GFLOP: 111 ms and 59 ms). Half of float32's time would need twice
-  float32's rate. So without AMX convolutions compute in float32, and keep their maps in bfloat16: the step takes
+  float32's rate. So on such processors convolutions compute in float32, and keep their maps in bfloat16: the step takes
   1.04x of upstream's float32 in channels-last and 1.21x without, saved tensors 0.28x. With bfloat16's own arithmetic
   an earlier run, recorded at ba97c2c, had 1.28x, 1.53x and 0.30x.
 - **Fixed statistics, float32, without `channels_last`.** Channels of 18 and 36 are padded to blocks of 16: a 3x3

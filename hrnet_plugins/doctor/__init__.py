@@ -98,12 +98,12 @@ def _processor() -> Iterator[Finding]:
     yield Finding('CPU', f'{environment.cpu_name()}, {os.cpu_count()} cores, PyTorch uses {torch.get_num_threads()}')
     yield Finding('memory', f'{environment.memory() / 2**30:.1f} GiB')
     yield Finding('instruction sets', ', '.join(sets) or 'not known on this system')
-    yield Finding("accelerate(dtype='bf16')", _bf16_on_cpu(sets, environment.has_bf16_instructions()))
+    yield Finding("accelerate(dtype='bf16')", _bf16_on_cpu(sets, environment.is_faster_in_bf16()))
 
 
-def _bf16_on_cpu(sets: tuple[str, ...], supported: bool) -> str:
-    if not supported:
-        return 'computes in float32: this CPU has no instructions for bfloat16'
+def _bf16_on_cpu(sets: tuple[str, ...], faster: bool) -> str:
+    if not faster:
+        return 'computes in float32: this CPU has no fast instructions for bfloat16'
     by = 'AMX tiles' if 'amx_bf16' in sets else 'its bfloat16 instructions'
     return f'faster than float32 on this CPU, by {by}'
 

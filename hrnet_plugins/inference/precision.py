@@ -11,7 +11,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from hrnet_plugins.environment import has_bf16_instructions
+from hrnet_plugins.environment import is_faster_in_bf16
 
 DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
     {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -34,14 +34,14 @@ def dtype_of(dtype: torch.dtype | str | None) -> torch.dtype:
 def precision_on(device: torch.device, dtype: torch.dtype) -> torch.dtype:
     """The precision to compute in on a device: ``dtype``, or float32 where bfloat16 would be slower and less exact.
 
-    That is so on a CPU without instructions for bfloat16, and is logged.
+    That is so on a CPU that does not multiply faster in bfloat16, and is logged.
 
     Raises:
         ValueError: For float16 on a CPU without instructions for it.
     """
-    if dtype == torch.bfloat16 and device.type == 'cpu' and not has_bf16_instructions():
+    if dtype == torch.bfloat16 and device.type == 'cpu' and not is_faster_in_bf16():
         print_log(
-            'This CPU has no instructions for bfloat16, so the accelerated model computes in float32, which is faster '
+            'This CPU has no fast instructions for bfloat16, so the accelerated model computes in float32, which is faster '
             'here and more exact',
             logger='current',
             level=logging.WARNING,

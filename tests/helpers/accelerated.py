@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from hrnet_plugins import HRNetArch, Stage
-from hrnet_plugins.environment import has_bf16_instructions
+from hrnet_plugins.environment import is_faster_in_bf16
 from hrnet_plugins.models import HRFPN, HRFuseScales, HRNet
 from tests.helpers import frameworks
 from tests.helpers.networks import TINY, assert_equal, fill
@@ -19,7 +19,7 @@ BOTTLENECKS = HRNetArch(
 )
 """Channels that are no multiple of 8, as those of w18, w30 and w44 are not."""
 
-BF16 = torch.bfloat16 if has_bf16_instructions() else torch.float32
+BF16 = torch.bfloat16 if is_faster_in_bf16() else torch.float32
 """What this processor computes in where bfloat16 is asked for."""
 TOLERANCE = {None: 1e-5, 'bf16': 3e-2}
 """Greatest difference from the plain model, as a part of each output's greatest value."""

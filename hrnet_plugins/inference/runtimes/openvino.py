@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from hrnet_plugins.environment import has_bf16_instructions
+from hrnet_plugins.environment import is_faster_in_bf16
 from hrnet_plugins.inference.part import INPUT, Part, Run
 from hrnet_plugins.inference.runtimes.traced import check_supported, compile_traced
 from hrnet_plugins.inference.tracing import exporter, root_cause
@@ -47,7 +47,7 @@ def compile(part: Part, dtype: torch.dtype) -> Run:  # noqa: A001, every backend
             converted.
     """
     check_supported(part, dtype, 'openvino', PRECISIONS, only_cpu=True)
-    inside = dtype if dtype == torch.float32 or has_bf16_instructions() else torch.float32
+    inside = dtype if dtype == torch.float32 or is_faster_in_bf16() else torch.float32
     return compile_traced(part, torch.float32, lambda program: _start(_convert(program, part), inside))
 
 
