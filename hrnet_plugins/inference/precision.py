@@ -41,8 +41,8 @@ def precision_on(device: torch.device, dtype: torch.dtype) -> torch.dtype:
     """
     if dtype == torch.bfloat16 and device.type == 'cpu' and not is_faster_in_bf16():
         print_log(
-            'This CPU has no fast instructions for bfloat16, so the accelerated model computes in float32, which is faster '
-            'here and more exact',
+            'This CPU has no fast instructions for bfloat16, so the accelerated model computes in float32, which is '
+            'faster here and more exact',
             logger='current',
             level=logging.WARNING,
         )

@@ -18,8 +18,8 @@ from hrnet_plugins.registry import OPTIM_WRAPPERS
 class CPUAmpOptimWrapper(OptimWrapper):
     """mmengine's ``AmpOptimWrapper`` for CPUs: bfloat16, whose range needs no scaling of the loss.
 
-    It saves memory. Time it can save where the processor multiplies faster in bfloat16, as with AMX; Intel's AVX512_BF16
-    alone multiplies slower. ``hrnet-plugins train RECIPE --amp`` takes it where there is no GPU.
+    It saves memory. Time it can save where the processor multiplies faster in bfloat16, as with AMX; Intel's
+    AVX512_BF16 alone multiplies slower. ``hrnet-plugins train RECIPE --amp`` takes it where there is no GPU.
 
     Args:
         loss_scale: Taken and not used, so that configs for GPUs work.
