@@ -181,13 +181,14 @@ def test_mmdets_benchmark_tool(digits, digits_recipe, tmp_path):
 
 
 @pytest.mark.slow
-def test_detections_score_the_same(demo, digits, digits_recipe, tmp_path):
+def test_detections_score_the_same(demo, tmp_path):
+    config = demo / 'demo' / 'digits.py'
     checkpoint = (demo / 'demo' / 'run' / 'train' / 'last_checkpoint').read_text().strip()
 
     def bbox_map(name, *options):
         out = tmp_path / name
         options = ['--work-dir', out, '--cfg-options', 'load_from=None', *options]
-        run(digits, 'test', digits_recipe, checkpoint, *options, module='hrnet_plugins.cli')
+        run(demo, 'test', config, checkpoint, *options, module='hrnet_plugins.cli')
         (metrics,) = out.glob('*/*.json')
         return json.loads(metrics.read_text())['coco/bbox_mAP']
 

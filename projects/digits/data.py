@@ -11,6 +11,7 @@ FOLDER then holds::
     train/ val/                    scenes, 160x160 RGB PNG
     annotations/train.json ...     COCO boxes and polygons; category id i + 1 is digit i
     semantic/train/ ...            label maps, PNG: 0 background, i + 1 digit i
+    semantic/classes.txt           the names of their values, from 0 on
     classification/train/0/ ...    one 64x64 picture a digit, in a folder a class
 """
 
@@ -177,6 +178,7 @@ def build(folder: Path, *, line: LiveLine | None = None) -> Path:
         annotations = part / 'annotations' / f'{split.name}.json'
         annotations.parent.mkdir(exist_ok=True)
         annotations.write_text(json.dumps(coco))
+    (part / 'semantic' / 'classes.txt').write_text('\n'.join(['background', *map(str, range(10))]) + '\n')
     line.clear()
     part.rename(folder)
     return folder

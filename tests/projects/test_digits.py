@@ -2,16 +2,23 @@
 
 import io
 import json
+import re
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
+from mmengine.config import Config
 from rich.console import Console
 
+from hrnet_plugins import cli
+from hrnet_plugins.data import load
 from hrnet_plugins.hub import create_model
 from hrnet_plugins.live_line import LiveLine
 from projects.digits import data
+from projects.digits import demo as demo_module
 from projects.digits.report import draw_predictions
 from tests.helpers.paths import ROOT
 from tests.helpers.processes import run
@@ -99,6 +106,35 @@ def test_predictions_are_drawn_beside_the_labels(recipe, digits, tmp_path, monke
     grid = cv2.imread(str(tmp_path / 'shown.png'))
     assert grid.shape[0] > 4 * 320 and grid.shape[1] > 6 * 320, 'twelve pairs of scenes'
     assert (grid[:320, :320] != grid[:320, 326:646]).any(), 'labels are not predictions'
+
+
+def test_label_maps_come_with_the_names_of_their_values(digits):
+    content = load(digits / 'data' / 'digits', task='segmentation')
+    assert content.classes == ['background', *'0123456789']
+    assert {split: len(pictures) for split, pictures in content.splits.items()} == data.SCENES
+    assert not content.problems
+
+
+def test_the_demos_config_is_what_new_writes_for_any_machine(digits, monkeypatch):
+    monkeypatch.chdir(digits)
+    monkeypatch.setattr(demo_module.Machine, 'here', lambda: demo_module.Machine(8, 'Some GPU', 80.0, bf16=True))
+    path = demo_module.write_config(Path('demo/digits.py'))
+    cfg = Config.fromfile(path)
+    assert cfg.train_dataloader.batch_size == 4 and cfg.optim_wrapper.type == 'OptimWrapper'
+    assert (digits / 'data/digits/annotations/val.json').samefile(cfg.val_evaluator.ann_file)
+    assert not [step for step in cfg.train_pipeline if step.type == 'RandomFlip'], 'a mirrored 2 is no digit'
+
+
+def test_the_demos_config_names_the_command_that_writes_it(digits, monkeypatch):
+    monkeypatch.chdir(digits)
+    monkeypatch.setattr(demo_module.Machine, 'here', lambda: demo_module.Machine(demo_module.CORES))
+    path = demo_module.write_config(Path('digits.py'))
+    text = path.read_text()
+    command = re.sub(r'\\\n#', ' ', re.search(r'# (hrnet-plugins new (?:.*\\\n)*.*)', text)[1]).split()
+    path.unlink()
+    done = CliRunner().invoke(cli.main, command[1:])
+    assert done.exit_code == 0, done.output
+    assert path.read_text().splitlines()[3:] == text.splitlines()[3:], 'below the command'
 
 
 @pytest.mark.slow
