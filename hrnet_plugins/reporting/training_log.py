@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+_LINE_TIME = re.compile(r'^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - ', re.MULTILINE)
 _NO_SCORES = ('step', 'epoch', 'iter', 'time', 'data_time')
 
 
@@ -93,9 +95,18 @@ def _rows(file: Path) -> list[dict[str, Any]]:
 
 
 def _seconds(file: Path) -> float:
-    """From the start of a run, which names its folder, to its last line."""
+    """From the start of a run, which names its folder, to the last line of its log."""
+    run = file.parent.parent
     try:
-        started = datetime.strptime(file.parent.parent.name, '%Y%m%d_%H%M%S')
+        started = datetime.strptime(run.name, '%Y%m%d_%H%M%S')
     except ValueError:
         return 0.0
-    return max(0.0, file.stat().st_mtime - started.timestamp())
+    return max(0.0, (_last_line(run / f'{run.name}.log') or file.stat().st_mtime) - started.timestamp())
+
+
+def _last_line(log: Path) -> float:
+    """When the last line of a text log was written, which a copy keeps; 0 where no line says so."""
+    if not log.is_file():
+        return 0.0
+    times = _LINE_TIME.findall(log.read_text(encoding='utf-8', errors='replace'))
+    return datetime.strptime(times[-1], '%Y/%m/%d %H:%M:%S').timestamp() if times else 0.0

@@ -204,6 +204,16 @@ def test_log_of_a_resumed_training(tmp_path):
     assert not read_log(tmp_path / 'nothing').train
 
 
+def test_a_copied_work_folder_took_as_long(tmp_path):
+    run = tmp_path / '20260102_030405'
+    (run / 'vis_data').mkdir(parents=True)
+    (run / 'vis_data' / 'scalars.json').write_text('{"loss": 1.0, "step": 5}\n')
+    assert read_log(tmp_path).seconds > 24 * 3600, 'without a text log, the time of the file is all there is'
+    text = '2026/01/02 03:04:06 - mmengine - INFO - \n----\nSystem:\n2026/01/02 03:14:05 - mmengine - INFO - step 5\n'
+    (run / f'{run.name}.log').write_text(text)
+    assert read_log(tmp_path).seconds == 600
+
+
 def test_curves_are_written_as_asked(work, tmp_path):
     log = read_log(work('detection') / 'run')
     assert log.by_epoch and len(log.val) == 2 and {'loss', 'loss_mask'} <= set(log.losses())
