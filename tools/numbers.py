@@ -12,11 +12,13 @@ from tools.recipe_tables import markdown
 ROOT = Path(__file__).parents[1]
 INFERENCE = 'benchmarks/inference/results-cpu.json'
 OCR = 'benchmarks/ocr_head/results.json'
+TRAINING = 'benchmarks/training/results-cpu.json'
 DIGITS = 'projects/digits/recorded/detection/metrics.json'
 PARITY = 'tests/parity/test_dropin.py'
-LABELS = {INFERENCE: 'inference', OCR: 'ocr', DIGITS: 'digits', PARITY: 'parity'}
+LABELS = {INFERENCE: 'inference', OCR: 'ocr', TRAINING: 'training', DIGITS: 'digits', PARITY: 'parity'}
 """Under which the README defines the links, whose lines would be long otherwise."""
 _CASE = 'pyramid w18 512x512 batch 1'
+_TRAINING_CASE = 'pyramid w18 256x256 batch 2 fixed'
 _OCR_CASE = '1024x2048, 19 classes / both / train'
 
 
@@ -34,6 +36,9 @@ def why_table(up: str = '') -> str:
     upstream = systems["upstream's HRNet fp32"]
     fp32, bf16 = (systems[f'ours, accelerated {dtype}'] for dtype in ('fp32', 'bf16'))
     ours, theirs = (_read(OCR)['results'][f'{_OCR_CASE} / {name}'] for name in ('hrnet_plugins', 'mmseg'))
+    training = _read(TRAINING)['cases'][_TRAINING_CASE]['systems']
+    all_of_it = training["upstream's HRNet fp32"]['saved_mb']
+    kept = {key: f'{row["saved_mb"] / all_of_it:.2f}' for key, row in training.items()}
     digits = _read(DIGITS)
     speeds = [f'{upstream["ms"] / fast["ms"]:.1f}x' for fast in (fp32, bf16)]
     time, memory = (f'{ours[key] / theirs[key]:.2f}' for key in ('ms', 'peak_mib'))
@@ -47,6 +52,11 @@ def why_table(up: str = '') -> str:
             'inference, W18, 512x512, two cores',
             f"{speeds[0]} mmdet's speed in float32, {speeds[1]} in bfloat16",
             link('recorded', INFERENCE),
+        ],
+        [
+            'maps kept for backward, W18 with its neck, norms fixed',
+            f"{kept['ours fp32']} of mmdet's, {kept['ours bf16']} with `--amp`",
+            link('recorded', TRAINING),
         ],
         [
             'a training step of the OCR heads, 1024x2048',
