@@ -47,7 +47,7 @@ def config_text(
         command: The command line that writes it.
         dropped: Modules that the weights do not fill, for other classes.
     """
-    text = [_head(content, places, command, recipe)]
+    text = [_head(content, places, command, recipe), _class_weight(plan)]
     model = model_for(recipe, content, plan, weights=weights.name, whole=weights.whole)
     full = model_for(recipe, content, replace(plan, small=False), weights=weights.name, whole=weights.whole)
     text.append(
@@ -77,6 +77,13 @@ def _head(content: Content, places: Places, command: str, recipe: Recipe) -> str
         '',
     ]
     return '\n'.join(lines)
+
+
+def _class_weight(plan: Plan) -> str:
+    if not plan.class_weight:
+        return ''
+    about = 'What a class counts in the loss, by its share of the pixels as in ENet (arXiv:1606.02147).'
+    return _block(about, class_weight=list(plan.class_weight))
 
 
 def _command(command: str) -> list[str]:

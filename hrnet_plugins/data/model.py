@@ -12,12 +12,13 @@ from hrnet_plugins.data.recipe import Recipe
 from hrnet_plugins.data.source import Code
 
 NUM_CLASSES = Code('num_classes')
+CLASS_WEIGHT = Code('class_weight')
 CHANNELS = 128
 """Of necks and heads without a GPU, as in the digits recipes."""
 
 
 def model_for(recipe: Recipe, content: Content, plan: Plan, *, weights: str | None, whole: bool) -> dict[str, Any]:
-    """The model that is to be trained, with ``Code('num_classes')`` where the number of classes stands.
+    """The model that is to be trained, with names of the config's where numbers of the classes stand.
 
     Args:
         recipe: What it starts from.
@@ -32,7 +33,7 @@ def model_for(recipe: Recipe, content: Content, plan: Plan, *, weights: str | No
     if recipe.framework == 'mmdet':
         _without_stuff(model)
     if recipe.framework == 'mmseg':
-        _without_class_weights(model)
+        _weigh_classes(model)
         model['test_cfg'] = dict(mode='whole')
     if recipe.framework == 'mmpretrain':
         model['head']['topk'] = topk(content)
@@ -101,10 +102,9 @@ def _without_stuff(model: dict[str, Any]) -> None:
         head['semantic_roi_extractor'] = None
 
 
-def _without_class_weights(model: dict[str, Any]) -> None:
-    heads = model['decode_head']
-    for head in heads if isinstance(heads, list) else [heads]:
-        head['loss_decode'].pop('class_weight', None)  # those of the recipe's classes
+def _weigh_classes(model: dict[str, Any]) -> None:
+    for head in _entries(model['decode_head']):
+        head['loss_decode']['class_weight'] = CLASS_WEIGHT  # in place of those of the recipe's classes
 
 
 def _shrink(model: dict[str, Any], recipe: Recipe, plan: Plan) -> None:

@@ -168,7 +168,8 @@ def _segmentation(
     width, height = plan.size
     read, labels = _read(content), dict(type='hrnet_plugins.LoadLabels')
     flip = [dict(type='RandomFlip', prob=0.5)] if options.flip else []
-    scales = '[(int(base_size * i / 10 + 0.5),) * 2 for i in range(5, 21)]'
+    least, most = plan.scales
+    scales = f'[(int(base_size * i / 10 + 0.5),) * 2 for i in range({least}, {most + 1})]'
     train = [
         read,
         labels,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, log
 from statistics import median
 
-from hrnet_plugins.data.checks import sized
+from hrnet_plugins.data.checks import class_counts, sized
 from hrnet_plugins.data.content import Box, Content, DataError
 from hrnet_plugins.data.machine import Machine
 from hrnet_plugins.data.recipe import Recipe
@@ -29,6 +29,9 @@ R-CNN and W18, W32 and W40; the others are in proportion to their channels."""
 _MEMORY_SHARE = 0.7
 _LR_SCRATCH = {'detection': 1e-3, 'segmentation': 3e-3, 'classification': 1e-3}
 """Of AdamW; those that the digits recipes were trained with from scratch."""
+_SCALES = (5, 20)
+_CPU_SCALES = (8, 13)
+"""Tenths: the official range takes longer to learn, and half of a picture at half its size is padding."""
 SMALL_OBJECT = 48
 """Pixels, as trained, of the objects of a class, below which anchors start at 16 pixels and not at 32."""
 
@@ -80,6 +83,8 @@ class Plan:
         channels_last: Whether HRNet trains in that layout, as it is faster without a GPU.
         amp: Type of mixed precision, or empty.
         small_objects: Whether the smaller objects need smaller anchors.
+        scales: The least and the greatest size of pictures in segmentation, in tenths of ``size``.
+        class_weight: Factors of the classes in the loss of segmentation; none elsewhere.
     """
 
     size: tuple[int, int]
@@ -96,6 +101,8 @@ class Plan:
     channels_last: bool
     amp: str
     small_objects: bool
+    scales: tuple[int, int]
+    class_weight: tuple[float, ...]
 
 
 def make(content: Content, recipe: Recipe, machine: Machine, options: Options, *, from_scratch: bool) -> Plan:
@@ -124,6 +131,8 @@ def make(content: Content, recipe: Recipe, machine: Machine, options: Options, *
         channels_last=bool(recipe.arch) and not machine.gpu,
         amp=_precision(content, machine),
         small_objects=_has_small_objects(content, shrink),
+        scales=_SCALES if machine.gpu else _CPU_SCALES,
+        class_weight=_class_weight(content),
     )
 
 
@@ -190,3 +199,12 @@ def _precision(content: Content, machine: Machine) -> str:
 
 def _has_small_objects(content: Content, shrink: float) -> bool:
     return 0 < _smallest_class(content) * shrink < SMALL_OBJECT
+
+
+def _class_weight(content: Content) -> tuple[float, ...]:
+    """What ENet gives a class by its share of the pixels (arXiv:1606.02147, section 5): rare ones count more."""
+    if content.task != 'segmentation':
+        return ()
+    counts = class_counts(content, 'train')
+    total = max(1, counts.total())
+    return tuple(round(1 / log(1.02 + counts[name] / total), 2) for name in content.classes)

@@ -11,7 +11,8 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from rich.console import Console
 
-from hrnet_plugins.data import DataError, Machine, Options, new
+from hrnet_plugins.data import DataError, Machine, Options, load, new
+from hrnet_plugins.data.checks import class_counts
 from hrnet_plugins.data.source import Code, Copy, Each, changes, source
 from hrnet_plugins.recipes import model_of, recipe_path
 from tests.helpers.own_sets import (
@@ -145,6 +146,27 @@ def test_default_recipes_by_task_and_machine(data, machine, name, arch, folders,
     if machine.gpu:
         # mmcv's RoIAlign has no bfloat16.
         assert cfg.optim_wrapper.dtype == ('bfloat16' if machine.bf16 and data != 'det' else 'float16')
+
+
+@pytest.mark.parametrize('recipe', ['fcn_hrnetv2-w18-small-v1_484e_cityscapes-512x1024', None])
+def test_rare_classes_count_more_in_segmentation(recipe, folders, tmp_path):
+    path, _, _ = write(tmp_path, folders / 'seg', recipe=recipe)
+    cfg = Config.fromfile(path)
+    counts = class_counts(load(folders / 'seg'), 'train')
+    shares = [counts[name] / counts.total() for name in cfg.classes]
+    assert cfg.class_weight == [round(1 / math.log(1.02 + share), 2) for share in shares]
+    assert cfg.class_weight[shares.index(min(shares))] == max(cfg.class_weight)
+    heads = cfg.model.decode_head if recipe is None else [cfg.model.decode_head]
+    assert [head.loss_decode.class_weight for head in heads] == [cfg.class_weight] * len(heads)
+    build(cfg)
+
+
+@pytest.mark.parametrize(('machine', 'tenths'), [(CPU, range(8, 14)), (GPU, range(5, 21))])
+def test_pictures_of_segmentation_change_less_where_time_is_short(machine, tenths, folders, tmp_path):
+    path, _, _ = write(tmp_path, folders / 'seg', machine=machine)
+    cfg = Config.fromfile(path)
+    scales = cfg.train_dataloader.dataset.pipeline[2].scales
+    assert [scale[0] for scale in scales] == [int(cfg.base_size * i / 10 + 0.5) for i in tenths]
 
 
 def test_boxes_without_outlines_get_a_detector_of_boxes(tmp_path):
