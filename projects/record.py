@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hrnet_plugins.environment import commit_of, cpu_name, versions
+from hrnet_plugins.environment import commit_of, versions
 from hrnet_plugins.prediction.trained import best_in
+from hrnet_plugins.processor import cpu_name
 from hrnet_plugins.reporting.curves import NAMES, draw_curves
 from hrnet_plugins.reporting.training_log import read_log
 

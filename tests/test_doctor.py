@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
-from hrnet_plugins import __version__, cli, doctor, environment
+from hrnet_plugins import __version__, cli, doctor, environment, processor
 from hrnet_plugins.doctor import forward
 from hrnet_plugins.mmcv_ops.install import InstallError
 from hrnet_plugins.weights import hub
@@ -76,7 +76,7 @@ def test_a_whole_report_of_this_machine(monkeypatch, tmp_path):
         f'hrnet_plugins            {__version__}',
         torch.__version__,
         next(iter(environment.distributions())),
-        environment.cpu_name(),
+        processor.cpu_name(),
         "accelerate(dtype='bf16')",
         f'{tmp_path}, 1 file, 2.5 MB',
         f'{len(CATALOG)}: 0 in the folder, 1 in the cache, {len(CATALOG) - 1} to download',

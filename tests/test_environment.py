@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hrnet_plugins import environment
+from hrnet_plugins import environment, processor
 
 X86 = 'processor\t: 0\nmodel name\t: Some CPU @ 2.00GHz\nflags\t\t: fpu sse4_2 avx2 avx512f fma\n\nprocessor\t: 1\n'
 ARM = 'processor\t: 0\nBogoMIPS\t: 243.75\nFeatures\t: fp asimd bf16 sve\nCPU part\t: 0xd40\n\n'
@@ -46,8 +46,8 @@ def cpuinfo(monkeypatch):
 )
 def test_cpu(text, name, sets, cpuinfo):
     cpuinfo(text)
-    assert environment.cpu_name() == (name or platform.processor() or platform.machine())
-    assert environment.instruction_sets() == sets
+    assert processor.cpu_name() == (name or platform.processor() or platform.machine())
+    assert processor.instruction_sets() == sets
 
 
 def test_versions_are_of_what_imports(monkeypatch):

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from hrnet_plugins import environment as here
+from hrnet_plugins.processor import cpu_name
 
 PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'timm', 'onnxruntime', 'openvino')
 VARIABLES = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'OMP_NUM_THREADS', 'ONEDNN_MAX_CPU_ISA', 'ATEN_CPU_CAPABILITY')
@@ -18,7 +19,7 @@ WRITTEN = ('README.md', 'speed.png', 'results*.json')
 
 def environment(device: str) -> dict[str, object]:
     """Machine, versions, and the settings of the thread pools."""
-    cpu = f'{here.cpu_name()}, {torch.get_num_threads()} threads'
+    cpu = f'{cpu_name()}, {torch.get_num_threads()} threads'
     return dict(
         machine=torch.cuda.get_device_name() if device == 'cuda' else cpu,
         python=platform.python_version(),

@@ -22,7 +22,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hrnet_plugins.environment import commit_of, cpu_name
+from hrnet_plugins.environment import commit_of
+from hrnet_plugins.processor import cpu_name
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).with_name('results.json')

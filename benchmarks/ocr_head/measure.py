@@ -30,7 +30,8 @@ from mmengine.structures import PixelData
 from torch import Tensor, nn
 
 from benchmarks.inference.environment import commit_of
-from hrnet_plugins.environment import cpu_name, versions
+from hrnet_plugins.environment import versions
+from hrnet_plugins.processor import cpu_name
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

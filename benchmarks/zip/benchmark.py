@@ -30,8 +30,9 @@ from rich.console import Console
 from sklearn.datasets import load_sample_images
 
 import hrnet_plugins.io
-from hrnet_plugins.environment import commit_of, cpu_name, distributions
+from hrnet_plugins.environment import commit_of, distributions
 from hrnet_plugins.io.collate import zip_collate
+from hrnet_plugins.processor import cpu_name
 
 HERE = Path(__file__).parent
 STORAGES = {'folder': 'images/', 'zip, stored': 'stored.zip/images/', 'zip, deflated': 'deflated.zip/images/'}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from hrnet_plugins import __version__, environment
+from hrnet_plugins import __version__, environment, processor
 
 _NEEDED = ('mmengine', 'mmcv')
 """What the backbone and the neck need; the frameworks are needed for recipes only."""
@@ -94,11 +94,11 @@ def _operators() -> Iterator[Finding]:
 def _processor() -> Iterator[Finding]:
     import torch  # noqa: PLC0415, slow to import
 
-    sets = environment.instruction_sets()
-    yield Finding('CPU', f'{environment.cpu_name()}, {os.cpu_count()} cores, PyTorch uses {torch.get_num_threads()}')
+    sets = processor.instruction_sets()
+    yield Finding('CPU', f'{processor.cpu_name()}, {os.cpu_count()} cores, PyTorch uses {torch.get_num_threads()}')
     yield Finding('memory', f'{environment.memory() / 2**30:.1f} GiB')
     yield Finding('instruction sets', ', '.join(sets) or 'not known on this system')
-    yield Finding("accelerate(dtype='bf16')", _bf16_on_cpu(sets, environment.is_faster_in_bf16()))
+    yield Finding("accelerate(dtype='bf16')", _bf16_on_cpu(sets, processor.is_faster_in_bf16()))
 
 
 def _bf16_on_cpu(sets: tuple[str, ...], faster: bool) -> str:

@@ -11,7 +11,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from hrnet_plugins.environment import is_faster_in_bf16
+from hrnet_plugins.processor import is_faster_in_bf16
 
 DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
     {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import _has_any_global_hook
 
-from hrnet_plugins import environment
+from hrnet_plugins import processor
 
 _PLAIN_CONVS = ('Conv2d',)
 _PLAIN_NORMS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
@@ -154,7 +154,7 @@ def _multiplies_slowly(x: Tensor) -> bool:
     return x.device.type == 'cpu' and not _is_faster_in_bf16()
 
 
-_is_faster_in_bf16 = cache(environment.is_faster_in_bf16)
+_is_faster_in_bf16 = cache(processor.is_faster_in_bf16)
 
 
 def fixed_scale_and_shift(norm: _BatchNorm, conv_bias: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from hrnet_plugins import HRNetArch, Stage
-from hrnet_plugins.environment import is_faster_in_bf16
 from hrnet_plugins.models import HRFPN, HRFuseScales, HRNet
+from hrnet_plugins.processor import is_faster_in_bf16
 from tests.helpers import frameworks
 from tests.helpers.networks import TINY, assert_equal, fill
 

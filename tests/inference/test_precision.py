@@ -8,13 +8,13 @@ import textwrap
 import pytest
 import torch
 
-from hrnet_plugins import environment
+from hrnet_plugins import processor
 from hrnet_plugins.inference import precision
 
 CODE = """
     import torch
     from mmengine.logging import MMLogger
-    from hrnet_plugins.environment import is_faster_in_bf16
+    from hrnet_plugins.processor import is_faster_in_bf16
     from hrnet_plugins.inference import accelerate
     from tests.helpers.accelerated import DETECTORS, assert_same, built
     from tests.helpers.networks import image
@@ -74,13 +74,13 @@ def test_faster_is_what_the_processor_multiplies_faster_and_onednn_may_use(
     monkeypatch, sets, vendor, onednn, limit, faster
 ):
     fields = {'flags': ' '.join(sets)} | ({'vendor_id': vendor} if vendor else {})
-    monkeypatch.setattr(environment, '_cpu_fields', lambda: fields)
+    monkeypatch.setattr(processor, '_cpu_fields', lambda: fields)
     monkeypatch.setattr(torch.ops.mkldnn, '_is_mkldnn_bf16_supported', lambda: onednn)
     monkeypatch.delenv('DNNL_MAX_CPU_ISA', raising=False)
     monkeypatch.delenv('ONEDNN_MAX_CPU_ISA', raising=False)
     if limit:
         monkeypatch.setenv('ONEDNN_MAX_CPU_ISA', limit)
-    assert environment.is_faster_in_bf16() is faster
+    assert processor.is_faster_in_bf16() is faster
 
 
 def test_other_precisions_and_gpus_stay_as_asked(monkeypatch):

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from torch._inductor import aoti_load_package
 
-from hrnet_plugins.environment import is_faster_in_bf16
 from hrnet_plugins.inference import EXPORT_FORMATS, Part
 from hrnet_plugins.inference.exporting import TOLERANCE, compare, export, write
 from hrnet_plugins.inference.runtimes.backends import BACKENDS, compile_of
 from hrnet_plugins.inference.tracing import trace
 from hrnet_plugins.models import HRFPN, HRNet
+from hrnet_plugins.processor import is_faster_in_bf16
 from tests.helpers.networks import TINY, assert_equal, fill, image
 
 RUNTIMES = [

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hrnet_plugins.environment import has_only_avx2
 from hrnet_plugins.inference.fused.conv_bn import FusedConv
 from hrnet_plugins.inference.fused.onednn import PackedWeightCache, supports_packed_weights
+from hrnet_plugins.processor import has_only_avx2
 
 TILE = 4
 POINTS = (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))

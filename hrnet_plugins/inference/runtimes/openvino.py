@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from hrnet_plugins.environment import is_faster_in_bf16
 from hrnet_plugins.inference.part import INPUT, Part, Run
 from hrnet_plugins.inference.runtimes.traced import check_supported, compile_traced
 from hrnet_plugins.inference.tracing import exporter, root_cause
+from hrnet_plugins.processor import is_faster_in_bf16
 
 PRECISIONS = {torch.float32: 'f32', torch.bfloat16: 'bf16'}
 """The precisions by OpenVINO's names. One is always set: by default the CPU plugin uses bf16 where that is fast."""
