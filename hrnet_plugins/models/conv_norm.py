@@ -6,6 +6,7 @@ Shape legend: B batch, C channels, h x w map size.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, TypeGuard
 
@@ -51,7 +52,7 @@ def conv_alone(conv: Any, x: Tensor) -> Tensor:
         x: Its input.
     """
     eager = torch.is_grad_enabled() and not is_traced(x) and not torch.compiler.is_compiling()
-    if eager and (autocast_dtype(x) or x.dtype) == torch.bfloat16 and _multiplies_slowly(x) and can_replace(conv):
+    if eager and _multiplies_slowly(x) and (autocast_dtype(x) or x.dtype) == torch.bfloat16 and can_replace(conv):
         return _scaled_conv(conv, x, None, conv.bias)
     return conv(x)
 
@@ -147,7 +148,14 @@ def can_replace(conv: Any) -> TypeGuard[nn.Conv2d]:
 def autocast_dtype(x: Tensor) -> torch.dtype | None:
     """What autocast makes of a convolution's input; ``None`` where it leaves it."""
     kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) and x.dtype != torch.float64 else None
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind) or x.dtype == torch.float64:
+        return None
+    return torch.get_autocast_dtype(kind)
+
+
+def _without_autocast(x: Tensor) -> AbstractContextManager[Any]:
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 def _multiplies_slowly(x: Tensor) -> bool:
@@ -217,7 +225,7 @@ class _ScaledConv(torch.autograd.Function):
         dtype: torch.dtype,
         geometry: tuple[Any, ...],
     ) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # it would undo a choice of float32
+        with _without_autocast(x):  # it would undo a choice of float32
             out = torch.conv2d(x.to(dtype), scaled(weight, scale, dtype), _to(shift, dtype), *geometry)
         return out.to(x.dtype)
 

@@ -253,6 +253,8 @@ class HRNet(NamedNorms, BaseModule):
         norm = self.norm1
         if not isinstance(norm, _BatchNorm) or norm.running_mean is None or norm.running_var is None:
             return
+        if norm.running_mean.is_meta:  # without values
+            return
         if (norm.running_mean == 0).all() and (norm.running_var == 1).all():
             warnings.warn(
                 '`norm_eval` (True) fixes the batch norm statistics at their initial 0 and 1, as no pretrained '

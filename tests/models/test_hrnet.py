@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hrnet_plugins import ARCHS, HRNetArch, Stage
-from hrnet_plugins.models import HRNet
+from hrnet_plugins.models import HRFPN, HRNet
 from hrnet_plugins.models.layers import ResidualBlock
 from tests.helpers.networks import TINY, assert_equal, extra_of, fill, image
 
@@ -225,3 +225,13 @@ def test_an_architecture_has_one_argument():
 def test_refused_inputs(shape):
     with pytest.raises(ValueError, match=r'`x` \(.*must be \(B, 3, H, W\) with H, W >= 1 pixel'):
         HRNet(TINY)(torch.zeros(shape))
+
+
+@pytest.mark.parametrize('options', [{}, dict(norm_eval=True), dict(with_cp='norm'), dict(frozen_stages=1)])
+def test_sizes_and_gradients_without_values(options):
+    """On torch's meta device, as tools count arithmetic and memory."""
+    with torch.device('meta'):
+        model = nn.Sequential(HRNet(TINY, **options), HRFPN(TINY.channels, out_channels=8)).train()
+        outs = model(torch.empty(1, 3, 65, 97))
+        assert [tuple(out.shape[2:]) for out in outs] == [(17, 25), (8, 12), (4, 6), (2, 3), (1, 1)]
+        sum(out.sum() for out in outs).backward()
