@@ -13,6 +13,7 @@ from hrnet_plugins.inference.fast_copy import FastCopy
 from hrnet_plugins.inference.part import kind_of
 from hrnet_plugins.inference.precision import device_of, dtype_of
 from hrnet_plugins.inference.runtimes.backends import compile_of
+from hrnet_plugins.models.autocast import autocast
 
 
 def accelerate(
@@ -110,7 +111,7 @@ def _accelerated_method(plain: Any) -> Any:
         loss = 'loss' in (kwargs.get('mode'), *args[2:3])  # forward(inputs, data_samples, mode)
         if self.training or loss or _is_followed(args):
             return getattr(fast_copy.plain, name)(*args, **kwargs)
-        with torch.no_grad(), torch.autocast(device_of(fast_copy.plain).type, enabled=False):
+        with torch.no_grad(), autocast(device_of(fast_copy.plain).type, None):
             return getattr(fast_copy.current(), name)(*args, **kwargs)
 
     return method

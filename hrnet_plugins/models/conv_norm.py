@@ -6,7 +6,6 @@ Shape legend: B batch, C channels, h x w map size.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, TypeGuard
 
@@ -18,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import _has_any_global_hook
 
 from hrnet_plugins import processor
+from hrnet_plugins.models.autocast import autocast, autocast_dtype
 
 _PLAIN_CONVS = ('Conv2d',)
 _PLAIN_NORMS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
@@ -52,7 +52,7 @@ def conv_alone(conv: Any, x: Tensor) -> Tensor:
         x: Its input.
     """
     eager = torch.is_grad_enabled() and not is_traced(x) and not torch.compiler.is_compiling()
-    if eager and _multiplies_slowly(x) and (autocast_dtype(x) or x.dtype) == torch.bfloat16 and can_replace(conv):
+    if eager and _multiplies_slowly(x) and (_autocast_dtype(x) or x.dtype) == torch.bfloat16 and can_replace(conv):
         return _scaled_conv(conv, x, None, conv.bias)
     return conv(x)
 
@@ -145,17 +145,9 @@ def can_replace(conv: Any) -> TypeGuard[nn.Conv2d]:
     )
 
 
-def autocast_dtype(x: Tensor) -> torch.dtype | None:
+def _autocast_dtype(x: Tensor) -> torch.dtype | None:
     """What autocast makes of a convolution's input; ``None`` where it leaves it."""
-    kind = x.device.type
-    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind) or x.dtype == torch.float64:
-        return None
-    return torch.get_autocast_dtype(kind)
-
-
-def _without_autocast(x: Tensor) -> AbstractContextManager[Any]:
-    kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+    return None if x.dtype == torch.float64 else autocast_dtype(x.device.type)
 
 
 def _multiplies_slowly(x: Tensor) -> bool:
@@ -189,7 +181,7 @@ def fixed_scale_and_shift(norm: _BatchNorm, conv_bias: Tensor | None, dtype: tor
 def _scaled_conv(conv: nn.Conv2d, x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
     weight = conv.weight
     dtype = weight.dtype
-    if (cast := autocast_dtype(x)) is not None:
+    if (cast := _autocast_dtype(x)) is not None:
         dtype, x = cast, x.to(cast)
     geometry: Any = (conv.stride, conv.padding, conv.dilation, conv.groups)
     if torch.compiler.is_compiling() or x.dtype != dtype:  # the compiler decides itself what it recomputes
@@ -225,7 +217,7 @@ class _ScaledConv(torch.autograd.Function):
         dtype: torch.dtype,
         geometry: tuple[Any, ...],
     ) -> Tensor:
-        with _without_autocast(x):  # it would undo a choice of float32
+        with autocast(x.device.type, None):  # it would undo a choice of float32
             out = torch.conv2d(x.to(dtype), scaled(weight, scale, dtype), _to(shift, dtype), *geometry)
         return out.to(x.dtype)
 

@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 
+from hrnet_plugins.models.autocast import autocast, autocast_dtype
 from hrnet_plugins.models.conv_norm import convolution_backward, has_fixed_statistics, is_traced, runs_alone
 
 WithCP = bool | Literal['norm', 'block', 'module']
@@ -105,16 +106,15 @@ class _Region:
         self.lengths = [None if isinstance(value, Tensor) else len(value) for value in inputs]
         self.count = len(_flat(inputs))
         self.device = _flat(inputs)[0].device.type
-        self.autocast = torch.is_autocast_enabled(self.device), torch.get_autocast_dtype(self.device)
+        self.dtype = autocast_dtype(self.device)
         self.drops = any(isinstance(module, _DropoutNd) and module.training for module in parts.modules())
         self.gives_list = False
 
     def run(self, flat: Maps) -> tuple[Tensor, ...]:
         rest = iter(flat)
         inputs = [next(rest) if length is None else [next(rest) for _ in range(length)] for length in self.lengths]
-        enabled, dtype = self.autocast
         # Casts of weights that were made without gradients must not be found by those who need gradients.
-        with torch.autocast(self.device, dtype=dtype, enabled=enabled, cache_enabled=False):
+        with autocast(self.device, self.dtype, cache_enabled=False):
             outs = self.forward(*inputs)
         self.gives_list = not isinstance(outs, Tensor)
         return tuple(outs) if self.gives_list else (outs,)

@@ -1,0 +1,27 @@
+"""Autocast on the devices that have it: others, such as torch's meta device, raise where torch is asked for it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+
+def autocast_dtype(device: str) -> torch.dtype | None:
+    """What autocast computes in on a kind of device, such as ``'cpu'``; ``None`` where it is off."""
+    on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if on else None
+
+
+def autocast(device: str, dtype: torch.dtype | None, *, cache_enabled: bool = True) -> AbstractContextManager[Any]:
+    """A context in which autocast computes in ``dtype``; ``None`` turns it off.
+
+    Args:
+        device: A kind of device, such as ``'cpu'``.
+        dtype: The precision.
+        cache_enabled: Whether casts of weights are kept until the context ends.
+    """
+    if not torch.amp.is_autocast_available(device):
+        return nullcontext()
+    return torch.autocast(device, dtype=dtype, enabled=dtype is not None, cache_enabled=cache_enabled)
