@@ -1,7 +1,6 @@
 """What is said of machine, versions and commit."""
 
 import json
-import platform
 import shutil
 import subprocess
 import sys
@@ -11,43 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hrnet_plugins import environment, processor
-
-X86 = 'processor\t: 0\nmodel name\t: Some CPU @ 2.00GHz\nflags\t\t: fpu sse4_2 avx2 avx512f fma\n\nprocessor\t: 1\n'
-ARM = 'processor\t: 0\nBogoMIPS\t: 243.75\nFeatures\t: fp asimd bf16 sve\nCPU part\t: 0xd40\n\n'
-
-
-@pytest.fixture
-def cpuinfo(monkeypatch):
-    """A function that makes Linux say this of the processors, or nothing at all."""
-    read = Path.read_text
-
-    def say(text):
-        def read_text(path, *args, **kwargs):
-            if str(path) != '/proc/cpuinfo':
-                return read(path, *args, **kwargs)
-            if text is None:
-                raise FileNotFoundError(path)
-            return text
-
-        monkeypatch.setattr(Path, 'read_text', read_text)
-
-    return say
-
-
-@pytest.mark.parametrize(
-    ('text', 'name', 'sets'),
-    [
-        (X86, 'Some CPU @ 2.00GHz', ('sse4_2', 'avx2', 'fma', 'avx512f')),
-        (ARM, None, ('asimd', 'bf16', 'sve')),
-        (None, None, ()),
-    ],
-    ids=['x86', 'arm', 'elsewhere'],
-)
-def test_cpu(text, name, sets, cpuinfo):
-    cpuinfo(text)
-    assert processor.cpu_name() == (name or platform.processor() or platform.machine())
-    assert processor.instruction_sets() == sets
+from hrnet_plugins import environment
 
 
 def test_versions_are_of_what_imports(monkeypatch):

@@ -32,7 +32,8 @@ def why_table(up: str = '') -> str:
     def link(text: str, path: str) -> str:
         return f'[{text}]({up}{path})' if up else f'[{text}][{LABELS[path]}]'
 
-    systems = _read(INFERENCE)['cases'][_CASE]['systems']
+    inference = _read(INFERENCE)
+    systems = inference['cases'][_CASE]['systems']
     upstream = systems["upstream's HRNet fp32"]
     fp32, bf16 = (systems[f'ours, accelerated {dtype}'] for dtype in ('fp32', 'bf16'))
     ours, theirs = (_read(OCR)['results'][f'{_OCR_CASE} / {name}'] for name in ('hrnet_plugins', 'mmseg'))
@@ -49,7 +50,7 @@ def why_table(up: str = '') -> str:
             link('recorded', INFERENCE),
         ],
         [
-            'inference, W18, 512x512, two cores',
+            f'inference, W18, {inference["machine"]}',
             f"{speeds[0]} mmdet's speed in float32, {speeds[1]} in bfloat16",
             link('recorded', INFERENCE),
         ],

@@ -49,7 +49,7 @@ def mmcv_ops_install() -> None:
 @mmcv_ops.command('remove', epilog=example('hrnet-plugins mmcv-ops remove'))
 def mmcv_ops_remove() -> None:
     """Take our operators out of the installed mmcv again."""
-    from hrnet_plugins.mmcv_ops.install import find, remove  # noqa: PLC0415
+    from hrnet_plugins.mmcv_ops.install import find, remove  # noqa: PLC0415, as the other commands do
 
     with one_line_errors():
         click.echo(remove(find()))
@@ -58,7 +58,7 @@ def mmcv_ops_remove() -> None:
 @mmcv_ops.command('status', epilog=example('hrnet-plugins mmcv-ops status'))
 def mmcv_ops_status() -> None:
     """Say which mmcv is installed, and whose operators it has."""
-    from hrnet_plugins.mmcv_ops.install import find, status  # noqa: PLC0415
+    from hrnet_plugins.mmcv_ops.install import find, status  # noqa: PLC0415, as the other commands do
 
     with one_line_errors():
         for about, text in status(find()).items():

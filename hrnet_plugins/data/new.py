@@ -157,10 +157,10 @@ def _dropped(recipe: Recipe, content: Content, plan: Plan, weights: Weights) -> 
 
 def _shapes(model: dict[str, Any], recipe: Recipe) -> dict[str, tuple[int, ...]]:
     from mmengine.config import ConfigDict  # noqa: PLC0415, mmengine is slow to import
-    from mmengine.registry import MODELS, DefaultScope  # noqa: PLC0415
-    from mmengine.utils import import_modules_from_strings  # noqa: PLC0415
+    from mmengine.registry import MODELS, DefaultScope  # noqa: PLC0415, slow to import
+    from mmengine.utils import import_modules_from_strings  # noqa: PLC0415, slow to import
 
-    import hrnet_plugins.registry  # noqa: F401, PLC0415
+    import hrnet_plugins.registry  # noqa: F401, PLC0415, it names the registries to mmengine
 
     import_modules_from_strings(**recipe.cfg.get('custom_imports') or dict(imports=[]))
     with DefaultScope.overwrite_default_scope(recipe.framework):

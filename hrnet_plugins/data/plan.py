@@ -31,7 +31,7 @@ _LR_SCRATCH = {'detection': 1e-3, 'segmentation': 3e-3, 'classification': 1e-3}
 """Of AdamW; those that the digits recipes were trained with from scratch."""
 _SCALES = (5, 20)
 _CPU_SCALES = (8, 13)
-"""Tenths: the official range takes longer to learn, and half of a picture at half its size is padding."""
+"""Tenths: the official range takes longer to learn, and three quarters of a crop are padding at half the size."""
 SMALL_OBJECT = 48
 """Pixels, as trained, of the objects of a class, below which anchors start at 16 pixels and not at 32."""
 

@@ -21,7 +21,7 @@ class FastCopy:
 
     Args:
         plain: The model.
-        dtype: Precision of the copy, where the device has instructions for it.
+        dtype: Precision of the copy, where the device is faster in it.
         backend: Name of the backend.
         compile_part: The backend's ``compile``.
         log_difference: Log once how much the first outputs differ from the plain model's.

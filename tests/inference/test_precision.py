@@ -8,7 +8,6 @@ import textwrap
 import pytest
 import torch
 
-from hrnet_plugins import processor
 from hrnet_plugins.inference import precision
 
 CODE = """
@@ -48,39 +47,6 @@ def test_bf16_becomes_float32_on_a_cpu_without_its_instructions(isa):
     assert 'faster False' in lines and 'exact' in lines, lines
     assert 'This CPU has no fast instructions for bfloat16, so the accelerated model computes in float32' in lines
     assert '(eager, torch.float32)' in lines, 'the log states the precision that is used'
-
-
-AMD, INTEL = 'AuthenticAMD', 'GenuineIntel'
-
-
-@pytest.mark.parametrize(
-    ('sets', 'vendor', 'onednn', 'limit', 'faster'),
-    [
-        (('avx2',), INTEL, False, None, False),
-        (('avx2', 'avx512f'), INTEL, True, None, False),  # oneDNN imitates it
-        (('avx2', 'avx512f', 'avx512_bf16'), INTEL, True, None, False),
-        (('avx2', 'avx512f', 'avx512_bf16'), AMD, True, None, True),
-        (('avx2', 'avx512f', 'avx512_bf16'), AMD, True, 'avx512_core', False),
-        (('avx2', 'avx512f', 'avx512_bf16'), AMD, False, 'AVX2', False),
-        (('avx2', 'avx512f', 'avx512_bf16', 'amx_bf16'), INTEL, True, None, True),
-        (('avx2', 'avx512f', 'avx512_bf16', 'amx_bf16'), INTEL, True, 'avx512_core_bf16', False),
-        (('avx2', 'avx512f', 'avx512_bf16', 'amx_bf16'), INTEL, True, 'avx512_core_amx', True),
-        (('asimd', 'bf16'), None, True, None, True),
-        (('asimd',), None, False, None, False),
-        ((), None, True, None, True),  # a system that does not tell
-    ],
-)
-def test_faster_is_what_the_processor_multiplies_faster_and_onednn_may_use(
-    monkeypatch, sets, vendor, onednn, limit, faster
-):
-    fields = {'flags': ' '.join(sets)} | ({'vendor_id': vendor} if vendor else {})
-    monkeypatch.setattr(processor, '_cpu_fields', lambda: fields)
-    monkeypatch.setattr(torch.ops.mkldnn, '_is_mkldnn_bf16_supported', lambda: onednn)
-    monkeypatch.delenv('DNNL_MAX_CPU_ISA', raising=False)
-    monkeypatch.delenv('ONEDNN_MAX_CPU_ISA', raising=False)
-    if limit:
-        monkeypatch.setenv('ONEDNN_MAX_CPU_ISA', limit)
-    assert processor.is_faster_in_bf16() is faster
 
 
 def test_other_precisions_and_gpus_stay_as_asked(monkeypatch):
