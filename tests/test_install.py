@@ -60,7 +60,8 @@ def test_the_section_has_the_commands_that_are_tested():
 ], indirect=['fresh'])  # fmt: skip
 def test_the_commands_work_as_printed(fresh, stack, digits, digits_recipe, tmp_path):
     (commands,) = (block for block in blocks() if f'[{stack}]' in block)
-    assert "now has operators on torchvision's" in fresh(commands)
+    # Compiled ones are there where pip kept a wheel that it made before.
+    assert re.search("now has operators on torchvision's|has compiled operators already", fresh(commands))
     fresh(blocks()[0])  # into an environment that has the stack
     fresh('pip check')
     assert 'faster-rcnn_hrnetv2p-w18_1x_coco' in fresh('hrnet-plugins list')

@@ -87,7 +87,7 @@ def _operators() -> Iterator[Finding]:
     except InstallError as error:
         yield Finding('mmcv', str(error), wrong=True)
         return
-    wrong = mmcv.state in ('absent', 'outdated', 'foreign')
+    wrong = mmcv.state in ('absent', 'outdated', 'unusable', 'foreign')
     yield Finding('operators of mmcv', status(mmcv)['operators'], wrong=wrong)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.machinery
 import importlib.util
 import os
 import shutil
@@ -28,7 +29,7 @@ MARK = MODULE.splitlines()[0]
 """How it begins in every release, by which it is known."""
 _ENTRY = b'mmcv/_ext.py,'
 
-State = Literal['absent', 'ours', 'outdated', 'compiled', 'foreign']
+State = Literal['absent', 'ours', 'outdated', 'compiled', 'unusable', 'foreign']
 
 
 class InstallError(ValueError):
@@ -64,17 +65,26 @@ class Mmcv:
 
     @property
     def extension(self) -> Path | None:
-        """Any other thing that is there as ``mmcv._ext``: compiled, of whatever Python, or a package."""
-        found = [path for path in sorted(self.folder.glob('_ext*')) if path.suffix in ('.so', '.pyd')]
-        return next((path for path in (*found, self.folder / '_ext') if path.exists()), None)
+        """What Python finds as ``mmcv._ext`` before it looks at our module: a package, or a compiled one."""
+        names = ('_ext', *(f'_ext{suffix}' for suffix in importlib.machinery.EXTENSION_SUFFIXES))
+        return next((self.folder / name for name in names if (self.folder / name).exists()), None)
+
+    @property
+    def unusable(self) -> Path | None:
+        """An extension that is compiled for another Python or platform, which this one does not look at."""
+        found = (path for path in sorted(self.folder.glob('_ext.*')) if path.suffix in ('.so', '.pyd'))
+        return next((path for path in found if path != self.extension), None)
 
     @property
     def state(self) -> State:
-        """What ``mmcv._ext`` is: nothing, ours, ours of another release, compiled, or somebody else's."""
+        """What ``mmcv._ext`` is.
+
+        Nothing, ours, ours of another release, compiled, compiled for another Python only, or somebody else's.
+        """
         if self.extension:
             return 'foreign' if self.extension.is_dir() else 'compiled'
         if not self.module.exists():
-            return 'absent'
+            return 'unusable' if self.unusable else 'absent'
         content = self.module.read_bytes()
         if content == MODULE:
             return 'ours'
@@ -119,17 +129,23 @@ def find() -> Mmcv:
 
 
 def install(mmcv: Mmcv) -> str:
-    """Give mmcv our module; nothing changes where it has it already.
+    """Give mmcv our module; nothing changes where it has operators already, ours or compiled ones.
 
     Returns:
         What was done, in one line.
 
     Raises:
-        InstallError: If mmcv has an extension that is not ours, torchvision is not there, or a file cannot be written.
+        InstallError: If mmcv has an extension that is neither ours nor one that this Python can import, torchvision is
+            not there, or a file cannot be written.
     """
     state, record = mmcv.state, mmcv.record
     if state == 'compiled':
-        raise InstallError(f'{mmcv.title} has compiled operators, which stay as they are: {mmcv.extension}')
+        return f'{mmcv.title} has compiled operators already, which stay as they are: {mmcv.extension}'
+    if state == 'unusable':
+        raise InstallError(
+            f'{mmcv.unusable} is compiled for another Python or platform, and mmcv.ops cannot be imported: install '
+            f'{mmcv.name} again'
+        )
     if state == 'foreign':
         raise InstallError(f'{mmcv.extension or mmcv.module} is not from hrnet-plugins: move it away to install ours')
     if importlib.util.find_spec('torchvision') is None:
@@ -176,6 +192,7 @@ def status(mmcv: Mmcv) -> dict[str, str]:
         'ours': f"hrnet-plugins', up to date: {mmcv.module}",
         'outdated': f"hrnet-plugins' of another release, `hrnet-plugins mmcv-ops install` renews it: {mmcv.module}",
         'compiled': f'compiled: {mmcv.extension}',
+        'unusable': f'compiled for another Python or platform, install {mmcv.name} again: {mmcv.unusable}',
         'foreign': f'of unknown origin: {mmcv.extension or mmcv.module}',
     }
     found = {'mmcv': f'{mmcv.title}: {mmcv.folder}', 'operators': operators[mmcv.state], 'torchvision': torchvision}

@@ -149,14 +149,41 @@ def test_module_of_another_release_is_renewed(site):
     assert not (site / 'mmcv' / '_ext.py').exists()
 
 
-@pytest.mark.parametrize('name', [f'_ext{SUFFIX}', '_ext.cpython-39-x86_64-linux-gnu.so', '_ext.cp311-win_amd64.pyd'])
-def test_compiled_ones_are_never_replaced(site, name):
+def test_compiled_ones_are_never_replaced(site):
+    add(site)
+    extension = site / 'mmcv' / f'_ext{SUFFIX}'
+    extension.write_bytes(b'compiled')
+    (site / 'mmcv' / '_ext.cpython-39-x86_64-linux-gnu.so').write_bytes(b'of another Python')
+    before = tree(site)
+    done = run('install')
+    assert done.exit_code == 0, 'nothing is to be done'
+    assert done.output == f'onedl-mmcv 2.3.6 has compiled operators already, which stay as they are: {extension}\n'
+    assert f'operators: compiled: {extension}' in run('status').output
+    assert 'nothing to remove' in run('remove').output
+    assert tree(site) == before
+
+
+@pytest.mark.parametrize('name', ['_ext.cpython-39-x86_64-linux-gnu.so', '_ext.cp39-win_amd64.pyd'])
+def test_compiled_ones_of_another_python_are_left_and_named(site, name):
     add(site)
     (site / 'mmcv' / name).write_bytes(b'compiled')
     before = tree(site)
-    refused('install', 'onedl-mmcv 2.3.6 has compiled operators, which stay as they are', name)
-    assert f'operators: compiled: {site / "mmcv" / name}' in run('status').output
+    refused('install', f'{name} is compiled for another Python or platform', 'install onedl-mmcv again')
+    assert 'operators: compiled for another Python or platform' in run('status').output
     assert 'nothing to remove' in run('remove').output
+    assert tree(site) == before
+
+
+def test_compiled_ones_of_another_python_do_not_hide_ours(site):
+    """As Python itself does not look at them."""
+    add(site)
+    before = tree(site)
+    run('install')
+    (site / 'mmcv' / '_ext.cpython-39-x86_64-linux-gnu.so').write_bytes(b'compiled')
+    assert "operators: hrnet-plugins', up to date" in run('status').output
+    assert 'has the operators already' in run('install').output
+    assert 'is as it was before' in run('remove').output
+    (site / 'mmcv' / '_ext.cpython-39-x86_64-linux-gnu.so').unlink()
     assert tree(site) == before
 
 
@@ -166,7 +193,7 @@ def test_compiled_over_ours_are_left(site):
     run('install')
     (site / 'mmcv' / f'_ext{SUFFIX}').write_bytes(b'compiled')
     before = tree(site)
-    refused('install', 'has compiled operators')
+    assert 'has compiled operators already' in run('install').output
     assert 'nothing to remove' in run('remove').output
     assert tree(site) == before
 
