@@ -10,7 +10,7 @@ head = dict(
     norm_cfg=norm,
     align_corners=False,
     concat_input=False,
-    loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True, class_weight=_base_.class_weight),
+    loss_decode=dict(type='hrnet_plugins.CrossEntropy', class_weight=_base_.class_weight),
 )
 model = dict(
     _delete_=True,

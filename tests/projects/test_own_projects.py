@@ -6,11 +6,15 @@ import re
 
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData
 from rich.console import Console
 
 from hrnet_plugins.data import Machine, new
 from hrnet_plugins.recipes import build_model
+from tests.helpers import segmentation
 from tests.helpers.paths import ROOT
 
 DATA = next((f for parent in ROOT.parents if (f := parent / 'shared' / 'data').is_dir()), ROOT / 'none')
@@ -61,6 +65,19 @@ def test_readme_has_the_command_of_each_config(name):
     assert sorted(said) == sorted(words) and '--force' not in words
 
 
+def samples_of(project):
+    """What is on two pictures of 96x96."""
+    if project == 'streets':
+        return segmentation.samples(segmentation.labels_of((2, 96, 96), num_classes=11))
+    size = (96, 96)
+    about = dict(img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0))
+    boxes, labels = torch.tensor([[8.0, 8, 40, 40], [50, 20, 80, 60]]), torch.tensor([0, 2])
+    objects = InstanceData(bboxes=boxes, labels=labels)
+    none = InstanceData(bboxes=boxes[:0], labels=labels[:0])
+    return [DetDataSample(metainfo=about, gt_instances=objects, ignored_instances=none) for _ in range(2)]
+
+
+@pytest.mark.filterwarnings('ignore:torch.meshgrid:UserWarning')  # mmdet's points of FCOS
 @pytest.mark.parametrize('name', [*WRITTEN, *NEIGHBOURS])
 def test_models_build_and_learn(name):
     cfg = Config.fromfile(PROJECTS / f'{name}.py')
@@ -68,6 +85,13 @@ def test_models_build_and_learn(name):
     assert all(parameter.requires_grad for parameter in model.parameters()), 'from scratch nothing is frozen'
     model.train()
     assert not [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d) and not m.training]
+    model.init_weights()
+    images, samples = torch.randn(2, 3, 96, 96), samples_of(name.split('/')[0])
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        loss, _ = model.parse_losses(model.loss(images, samples))
+    assert 0 < loss.item() < 1000
+    loss.backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
 EQUAL_TIME = {'streets/streets_fcn_r18': {'max_epochs', 'train_cfg', 'param_scheduler'}}
