@@ -18,6 +18,7 @@ from torch.nn.modules.module import _has_any_global_hook
 
 from hrnet_plugins import processor
 from hrnet_plugins.models.autocast import autocast, autocast_dtype
+from hrnet_plugins.models.batch_norm import batch_norm
 
 _PLAIN_CONVS = ('Conv2d',)
 _PLAIN_NORMS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
@@ -27,8 +28,9 @@ def conv_norm(conv: Any, norm: Any, x: Tensor, *, efficient: bool = True) -> Ten
     """``norm(conv(x))``: (B, C_in, h, w) -> (B, C_out, ., .).
 
     Where gradients are recorded and the norm's statistics are fixed, the norm is multiplied into the weight, and the
-    convolution's output is not kept for backward. That differs by rounding only. Whatever would notice, such as a hook
-    on one of the two or a tracer, gets the two steps. Inference without gradients does, too: ``accelerate`` is for it.
+    convolution's output is not kept for backward. A norm that learns its statistics is computed by ``batch_norm``. Both
+    differ by rounding only. Whatever would notice, such as a hook on one of the two or a tracer, gets the two steps.
+    Inference without gradients does, too: ``accelerate`` is for it.
 
     Args:
         conv: A convolution of any kind.
@@ -36,9 +38,12 @@ def conv_norm(conv: Any, norm: Any, x: Tensor, *, efficient: bool = True) -> Ten
         x: The convolution's input.
         efficient: False for the two steps, always.
     """
-    if efficient and torch.is_grad_enabled() and not is_traced(x) and can_fuse_fixed(conv, norm):
+    if not efficient or is_traced(x):
+        return norm(conv(x))
+    if torch.is_grad_enabled() and can_fuse_fixed(conv, norm):
         return _scaled_conv(conv, x, *fixed_scale_and_shift(norm, conv.bias, conv.weight.dtype))
-    return norm(conv(x))
+    x = conv(x)
+    return batch_norm(norm, x) if runs_alone(norm) and not _has_any_global_hook() else norm(x)
 
 
 def conv_alone(conv: Any, x: Tensor) -> Tensor:
