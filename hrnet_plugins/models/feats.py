@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -19,6 +18,7 @@ from hrnet_plugins.models.conv_norm import (
     runs_alone,
     scaled,
 )
+from hrnet_plugins.models.resizing import fast_to_resize, resize
 
 
 def listed_channels(in_channels: Sequence[int]) -> tuple[int, ...]:
@@ -59,9 +59,9 @@ def concat_feats(feats: Sequence[Tensor], *, align_corners: bool) -> Tensor:
         (B, sum(C_i), h_0, w_0).
     """
     if torch.is_grad_enabled() and not is_traced(feats[0]):
-        feats = _fast_to_resize(feats)
+        feats = fast_to_resize(feats)
     size = feats[0].shape[2:]
-    coarser = (F.interpolate(x, size=size, mode='bilinear', align_corners=align_corners) for x in feats[1:])
+    coarser = (resize(x, size, align_corners=align_corners) for x in feats[1:])
     return torch.cat([feats[0], *coarser], dim=1)
 
 
@@ -146,22 +146,15 @@ def is_pointwise(conv: Any) -> bool:
 def _sum_resized(
     convs: Sequence[Callable[[Tensor], Tensor]], feats: Sequence[Tensor], *, align_corners: bool
 ) -> Tensor:
-    feats = _fast_to_resize(feats)
+    feats = fast_to_resize(feats)
     size = feats[0].shape[2:]
     total = convs[0](feats[0])  # (B, C, h_0, w_0)
     for i, (conv, x) in enumerate(zip(convs[1:], feats[1:])):
         term = conv(x)
         if term.shape[2:] != size:
-            term = F.interpolate(term, size=size, mode='bilinear', align_corners=align_corners)
+            term = resize(term, size, align_corners=align_corners)
         total = total.add_(term) if i else total + term  # what a convolution gave is not written over
     return total
-
-
-def _fast_to_resize(feats: Sequence[Tensor]) -> Sequence[Tensor]:
-    """The maps in the layout in which torch resizes them: on a CPU it does so 18 times as fast in channels-last."""
-    if feats[0].device.type != 'cpu':
-        return feats
-    return [x.contiguous(memory_format=torch.channels_last) for x in feats]
 
 
 def same_layout(x: Tensor, like: Tensor) -> Tensor:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hrnet_plugins.archs import Stage
 from hrnet_plugins.models.layers import LayerFactory, residual_layer
 from hrnet_plugins.models.recompute import WithCP, grain_of, run
+from hrnet_plugins.models.resizing import resize
 
 
 class HRModule(nn.Module):
@@ -86,7 +86,7 @@ class HRModule(nn.Module):
             factor = 2**steps
             sizes.insert(0, (x.shape[2] * factor, x.shape[3] * factor))
         for target in sizes:
-            x = F.interpolate(x, size=target, mode=self.upsample, align_corners=self.align_corners)
+            x = resize(x, target, mode=self.upsample, align_corners=self.align_corners)
         return x
 
 

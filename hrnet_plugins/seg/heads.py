@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmseg.models.decode_heads import FCNHead
 from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.models.losses import accuracy
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from hrnet_plugins.models.conv_norm import ConvModule, has_fixed_statistics, runs_alone
 from hrnet_plugins.models.feats import check_feats, concat_feats, conv_norm_of_concat, conv_of_concat, listed_channels
 from hrnet_plugins.models.recompute import WithCP, grain_of, run
+from hrnet_plugins.models.resizing import resize
 from hrnet_plugins.registry import MODELS
 from hrnet_plugins.seg.losses import check_class_weight, two_classes
 from hrnet_plugins.seg.object_attention import ObjectAttention, gather_regions
@@ -28,7 +28,7 @@ def resize_logits(logits: Tensor, size: Sequence[int], *, align_corners: bool) -
     size = tuple(size)
     if logits.shape[2:] == size:
         return logits
-    return F.interpolate(logits, size=size, mode='bilinear', align_corners=align_corners)
+    return resize(logits, size, align_corners=align_corners)
 
 
 class _BranchesHead:
