@@ -70,7 +70,8 @@ class HRNet(NamedNorms, BaseModule):
             and all between two convolutions, which takes little time; ``'block'``, or True, residual blocks;
             ``'module'`` whole modules of branches, which needs the least memory.
         efficient_conv_bn_eval: Train a convolution and a batch norm with fixed statistics, as with ``norm_eval`` and in
-            frozen stages, as one convolution: less memory and time, the same up to rounding.
+            frozen stages, as one convolution: less memory and time, the same up to rounding. False also gives norms
+            that learn their statistics torch's own kernels.
         channels_last: Train with maps in torch's channels-last layout inside, where the machine is faster with it; the
             maps that are returned have the layout of the input.
         conv_cfg: mmcv convolution config; ``None`` means ``nn.Conv2d``.
