@@ -90,7 +90,7 @@ _FP32 = (
     UPSTREAM,
     System('ours', _ours()),
     System("ours, with_cp='norm'", _ours(with_cp='norm'), runs=_learning),
-    System('ours, channels_last', _ours(channels_last=True), runs=_fixed),
+    System('ours, channels_last', _ours(channels_last=True)),
     System("ours, with_cp='norm', channels_last", _ours(with_cp='norm', channels_last=True), runs=_learning),
     System("ours, with_cp='block', channels_last", _ours(with_cp='block', channels_last=True)),
     System("ours, with_cp='module', channels_last", _ours(with_cp='module', channels_last=True)),
