@@ -124,15 +124,19 @@ def test_in_the_network_unless_somebody_listens(change):
 
 
 @pytest.mark.parametrize('with_cp', [False, 'norm', 'block', 'module'])
-def test_a_network_learns_the_same(with_cp):
+def test_a_network_learns_the_same(with_cp, monkeypatch):
     """With what backward computes again, too: statistics see each batch once."""
-    found = []
+    grouped, found = [], []
+    counted = module._count
+    monkeypatch.setattr(module, '_count', lambda norm, *seen: (grouped.append(norm), counted(norm, *seen)))
     for efficient in (True, False):
         model = fill(HRNet(TINY, channels_last=True, with_cp=with_cp, efficient_conv_bn_eval=efficient)).train()
         loss = sum(out.square().mean() for out in model(image((2, 3, 64, 64))))
         loss.backward()
         found.append((loss, {k: v.clone() for k, v in model.state_dict().items()}, model))
     (ours, state, model), (theirs, expected, plain) = found
+    assert len(set(grouped)) > 10
+    assert set(grouped) <= set(model.modules())
     assert_equal(ours, theirs, 1e-5)
     for key, value in state.items():
         assert_equal(value.double(), expected[key].double(), 1e-4)

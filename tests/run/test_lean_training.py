@@ -140,6 +140,14 @@ def train(model, method, steps, optimizer=None):
 
 
 pytestmark = pytest.mark.filterwarnings('ignore:torch.meshgrid:UserWarning')  # mmdet's points of FCOS
+
+
+@pytest.fixture(autouse=True)
+def _small_maps_in_groups_too(monkeypatch):
+    """So that the small maps of these tests take the way of large ones."""
+    monkeypatch.setattr('hrnet_plugins.models.batch_norm.LEAST', 0)
+
+
 METHODS = ('faster-rcnn', 'fcos', 'hrnetv2', 'ocr', 'classifier')
 
 
