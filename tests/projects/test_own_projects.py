@@ -110,7 +110,7 @@ def test_neighbours_differ_in_the_model_and_what_equal_time_needs(name):
 
 
 RECORDED = sorted(p for name in ('cells', 'streets') for p in (PROJECTS / name).glob('*/metrics.json'))
-LEAST = {'faster-rcnn': 0.80, 'hrnetv2': 45.0}
+LEAST = {'faster-rcnn': 0.80, 'hrnetv2': 45.0, 'ocr': 45.0}
 """Box AP50 on the blood cells' test split, mean IoU on the streets' validation split."""
 CORE_MINUTES = {'cells': 2 * 25, 'streets': 2 * 40}
 
