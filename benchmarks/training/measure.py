@@ -33,13 +33,13 @@ def saved_megabytes(training: Training, dtype: torch.dtype) -> tuple[float, floa
     own = {tensor.untyped_storage().data_ptr() for tensor in (*training.model.parameters(), *training.model.buffers())}
     kept: dict[int, Tensor] = {}
 
-    def keep(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor  # held, so that no other gets its address
-        return tensor
+    def keep(tensor: Tensor) -> None:
+        # Held, so that no other gets its address; without its history, which would hold the tensor in turn for ever.
+        kept[tensor.untyped_storage().data_ptr()] = tensor.detach()
 
     device = next(training.model.parameters()).device.type
     with (
-        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda _: None),
         torch.autocast(device, dtype=torch.bfloat16, enabled=dtype != torch.float32),
     ):
         loss = training.loss(training.model)
