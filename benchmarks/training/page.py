@@ -17,8 +17,7 @@ Written by `python -m benchmarks.training`; `make bench` runs it for 15 minutes.
 all; gradients are computed and dropped. `saved` is what a forward keeps for backward (parameters aside), `peak` what a
 step takes in a process of its own, weights included, `time` the median of steps that the systems take in turns, and
 `CPU` the least processors' time of a step, which other processes on the machine disturb less; a load beyond the
-number of processors says that there were some. The factors are against
-upstream's class in the same run.
+number of processors says that there were some. The factors are against upstream's class in the same run.
 
 ## Which switch for which trouble
 
@@ -37,7 +36,7 @@ All are arguments of the backbone, of `hrnet_plugins.HRNet` and of the drop-in's
 
 `efficient_conv_bn_eval=False` turns the first line off. A GPU was not at hand for the last line, so it has no numbers.
 
-## Where the time goes, and why bars are missed
+## Where the time goes, and why a bar is missed
 
 Measured by hand, not by the program above: least processor's time on one core of the Xeon below, which has AVX512's
 bfloat16 instructions and no AMX; torch 2.11 with oneDNN 3.10, W18 with HRFPN, 2x3x256x256, fixed statistics.
@@ -53,14 +52,16 @@ in the profiler: 58 % backward, 23 % forward. The least times of each shape, tim
 - **bf16 autocast, 0.50x.** oneDNN has its fast kernels (`brg_conv`, `jit_bf16`) for every shape, and they run at the
   hardware's rate. That rate is the trouble: a matrix product of 1024x1024 makes 81 GFLOPS in bfloat16 and 150 in
   float32, as the largest convolution does (9.7 GFLOP: 111 ms and 59 ms). Half of float32's time would need twice
-  float32's rate. So on such processors convolutions compute in float32, and keep their maps in bfloat16: the step takes
-  1.04x of upstream's float32 in channels-last and 1.21x without, saved tensors 0.28x. With bfloat16's own arithmetic
-  an earlier run, recorded at ba97c2c, had 1.28x, 1.53x and 0.30x.
-- **Fixed statistics, float32, without `channels_last`.** Channels of 18 and 36 are padded to blocks of 16: a 3x3
-  convolution of 18 channels takes 3.8 ms forward and backward, and 1.9 ms in channels-last.
-- **Learning statistics, 1.05x.** With `with_cp='norm'` and channels-last, norms take 20 % of the step in the profiler,
-  of which a third is their second forward. With the batch's mean and deviation kept from forward, so that the second
-  forward only scales and shifts, the step took 1.10x and without 1.08x: no gain, so it is not done.
+  float32's rate. So on such processors convolutions compute in float32, and keep their maps in bfloat16. With
+  bfloat16's own arithmetic a step took 1.28x of upstream's float32 in an earlier run, recorded at ba97c2c.
+- **Why `channels_last` is faster.** In torch's other layout channels of 18 and 36 are padded to blocks of 16: a 3x3
+  convolution of 18 channels takes 3.8 ms forward and backward, and 1.9 ms in channels-last. The norms that learn
+  statistics are slower there in torch, 7.0 ms for 2x18x128x128 forward and backward, and in groups of four pixels 1.7
+  ms: so ours computes them. Bilinear resizing's backward is 12.8 ms for a contiguous gradient of 2x256x64x64 and 0.8 ms
+  for one in channels-last: so ours converts it first.
+- **Small maps.** At 256x256 and with one thread, what `with_cp='norm'` computes again weighs more: the step took 1.08x
+  of upstream's. With the batch's mean and deviation kept from forward, so that the second forward only scales and
+  shifts, it took no less.
 """
 
 
