@@ -1,7 +1,7 @@
 """Batch norms that learn statistics, quick also for channels-last maps of 18 or 36 channels on a CPU.
 
 PyTorch's kernels for that layout go through a pixel's channels in whole vector registers and do the rest number by
-number: the backward of 18 channels takes as long as that of 300. Several pixels in a row are whole registers. So the
+number: the backward of 18 channels takes as long as that of 144. Several pixels in a row are whole registers. So the
 map is looked at as one of fewer pixels with more channels, and what is found for those is put together.
 
 Source: Ioffe and Szegedy, "Batch Normalization" (arXiv:1502.03167), algorithm 1.
@@ -37,8 +37,7 @@ def batch_norm(norm: nn.Module, x: Tensor) -> Tensor:
     if group == 1 or count % group:
         return norm(x)
     out, mean, var = _GroupedNorm.apply(x, norm.weight, norm.bias, norm.eps, group)
-    if norm.running_mean is not None and norm.running_var is not None:
-        _count(norm, mean, var * (count / (count - 1)))
+    _count(norm, mean, var * (count / (count - 1)))
     return out
 
 
@@ -66,7 +65,8 @@ def _count(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor) -> None:
             momentum = 1 / float(norm.num_batches_tracked)
     with torch.no_grad():
         for running, seen in ((norm.running_mean, mean), (norm.running_var, var)):
-            running.mul_(1 - (momentum or 0.0)).add_(seen, alpha=momentum or 0.0)  # type: ignore[union-attr]
+            if running is not None:
+                running.lerp_(seen, momentum or 0.0)
 
 
 class _GroupedNorm(torch.autograd.Function):

@@ -1,6 +1,6 @@
 """Resizing of maps, with a backward that is quick on a CPU too.
 
-PyTorch's bilinear kernels for CPUs take four to sixteen times as long for maps that are contiguous as for channels-last
+PyTorch's bilinear kernels for CPUs take two to sixteen times as long for maps that are contiguous as for channels-last
 ones, forward and backward. The second choose by the layout of the gradient, not by that of the map.
 
 Shape legend: B batch, C channels, h x w size of a map.
