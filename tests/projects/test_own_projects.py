@@ -6,15 +6,13 @@ import re
 
 import pytest
 import torch
-from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmengine.structures import InstanceData
 from rich.console import Console
 
 from hrnet_plugins.data import Machine, new
 from hrnet_plugins.recipes import build_model
-from tests.helpers import segmentation
+from tests.helpers import detection, segmentation
 from tests.helpers.paths import ROOT
 
 DATA = next((f for parent in ROOT.parents if (f := parent / 'shared' / 'data').is_dir()), ROOT / 'none')
@@ -69,12 +67,8 @@ def samples_of(project):
     """What is on two pictures of 96x96."""
     if project == 'streets':
         return segmentation.samples(segmentation.labels_of((2, 96, 96), num_classes=11))
-    size = (96, 96)
-    about = dict(img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0))
     boxes, labels = torch.tensor([[8.0, 8, 40, 40], [50, 20, 80, 60]]), torch.tensor([0, 2])
-    objects = InstanceData(bboxes=boxes, labels=labels)
-    none = InstanceData(bboxes=boxes[:0], labels=labels[:0])
-    return [DetDataSample(metainfo=about, gt_instances=objects, ignored_instances=none) for _ in range(2)]
+    return [detection.sample(boxes, labels, (96, 96)) for _ in range(2)]
 
 
 @pytest.mark.filterwarnings('ignore:torch.meshgrid:UserWarning')  # mmdet's points of FCOS

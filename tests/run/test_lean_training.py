@@ -6,15 +6,13 @@ import copy
 
 import pytest
 import torch
-from mmdet.structures import DetDataSample
 from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
-from mmengine.structures import InstanceData
 from mmpretrain.structures import DataSample
 from torch import nn
 
-from tests.helpers import segmentation
+from tests.helpers import detection, segmentation
 from tests.helpers.configs import config_of
 from tests.helpers.frameworks import build
 from tests.helpers.networks import TINY, extra_of, fill, image
@@ -28,6 +26,7 @@ MODES = {
     'fixed statistics, two steps': dict(norm_eval=True, efficient_conv_bn_eval=False),
     'norms again': dict(with_cp='norm'),
     'modules again': dict(with_cp='module'),
+    'blocks again': dict(with_cp='block'),
     'channels last': dict(channels_last=True, norm_eval=True),
     'channels last, norms again': dict(channels_last=True, with_cp='norm'),
 }
@@ -98,15 +97,11 @@ def batch(method, seed):
     images = image((2, 3, *SIZE), seed)
     height, width = SIZE
     if method in ('faster-rcnn', 'fcos'):
-        shape = dict(img_shape=SIZE, ori_shape=SIZE, pad_shape=SIZE, batch_input_shape=SIZE, scale_factor=(1.0, 1.0))
         samples = []
         for _ in range(2):
             corner = torch.rand(3, 2, generator=generator) * torch.tensor([width / 2, height / 2])
             boxes = torch.cat([corner, corner + 12 + 16 * torch.rand(3, 2, generator=generator)], dim=1)
-            labels = torch.randint(0, 80, (3,), generator=generator)
-            sample = DetDataSample(metainfo=shape, gt_instances=InstanceData(bboxes=boxes, labels=labels))
-            sample.ignored_instances = InstanceData(bboxes=boxes[:0], labels=labels[:0])
-            samples.append(sample)
+            samples.append(detection.sample(boxes, torch.randint(0, 80, (3,), generator=generator), SIZE))
         return images, samples
     if method == 'classifier':
         labels = torch.randint(0, 7, (2,), generator=generator)
