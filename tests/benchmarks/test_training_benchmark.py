@@ -10,7 +10,7 @@ from benchmarks.training.__main__ import main, write_page
 from benchmarks.training.cases import CASES, Case
 from benchmarks.training.measure import peak_apart, saved_megabytes
 from benchmarks.training.networks import ours, upstream
-from benchmarks.training.page import BARS, page
+from benchmarks.training.page import BARS, SWITCHES, page
 from benchmarks.training.record import record
 from benchmarks.training.systems import SYSTEMS, UPSTREAM, System
 from tests.helpers.networks import TINY
@@ -77,6 +77,18 @@ def test_the_page_has_every_system_and_bar(recorded, tmp_path):
     keys = {bar.case for bar in BARS}
     everywhere = {**recorded, 'cases': dict.fromkeys(keys, row)}
     assert 'at most' in page({'cpu': everywhere})
+
+
+def test_switches_are_ways_to_train_that_are_measured():
+    keys = {system.key for system in SYSTEMS}
+    assert {switch.system for switch in SWITCHES} - {None} <= keys
+    found = {switch.system: dict(saved_mb=60.0, ms=90.0) for switch in SWITCHES}
+    row = dict(systems={UPSTREAM.key: dict(saved_mb=120.0, ms=100.0), **found}, time_commit='0', time_load=1.0)
+    results = {'machine': '', 'python': '', 'versions': {}, 'cases': {'pyramid w18 512x512 batch 2 learning': row}}
+    lines = page({'cpu': results}).splitlines()
+    for switch in SWITCHES:
+        (line,) = [line for line in lines if line.startswith(f'| {switch.trouble} |')]
+        assert line.endswith('|  | 0.50, 0.90 |' if switch.system else '|  |  |')
 
 
 def test_bars_are_about_what_is_measured():
