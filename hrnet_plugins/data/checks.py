@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import os
 import re
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from hrnet_plugins.data.boxes import box_fault
 from hrnet_plugins.data.content import ALL, KINDS, Box, Content, Picture
-from hrnet_plugins.data.files import READ, UNREAD, is_unread
+from hrnet_plugins.data.files import READ, UNREAD, is_file, is_unread
 
 
 def check(content: Content, *, merge_classes: bool = False) -> None:
@@ -62,7 +63,7 @@ def blocking(content: Content, *, drop_broken: bool = False) -> list[str]:
 def _check_pictures(content: Content) -> None:
     for picture in content.pictures():
         header = picture.header
-        if not picture.path.is_file():
+        if not is_file(picture.path):
             if not picture.dropped or picture.labels is None:
                 content.add('no-picture', picture.labels or picture.path, detail=f'{picture.path.name} is not there')
             picture.dropped = True
@@ -105,7 +106,7 @@ def _check_orientation(content: Content) -> None:
 
 def _check_names(content: Content) -> None:
     used = {picture.path for picture in content.pictures()}
-    for folder in sorted({path.parent for path in used if path.parent.is_dir()}):
+    for folder in sorted({path.parent for path in used if os.path.isdir(path.parent)}):
         stems: dict[str, list[Path]] = defaultdict(list)
         for path in sorted(folder.iterdir()):
             if path.suffix.lower() in READ | UNREAD:
@@ -130,7 +131,7 @@ def _same(a: Path, b: Path) -> bool:
     """Whether two files are one, or hold the same bytes."""
     if a == b:
         return True
-    return a.is_file() and b.is_file() and filecmp.cmp(a, b, shallow=False)
+    return is_file(a) and is_file(b) and filecmp.cmp(a, b, shallow=False)
 
 
 def check_boxes(content: Content, picture: Picture, size: tuple[float, float]) -> None:

@@ -127,11 +127,34 @@ class Tree:
         return f'{kinds} in {len(folders)} folders: {shown}'
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is there; a name that no file can have, such as one that is too long, is not an error."""
+    return os.path.isfile(path)
+
+
 def is_unread(path: Path) -> bool:
     """Whether the frameworks cannot read this kind of picture."""
     return path.suffix.lower() in UNREAD
 
 
-def class_list(path: Path) -> list[str]:
-    """The names in a text file, one a line."""
-    return [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+def lines_of(path: Path) -> list[str]:
+    """The lines of a text file.
+
+    Raises:
+        DataError: If it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding='utf-8-sig').splitlines()
+    except OSError as error:
+        raise DataError(f'{path} cannot be read: {error.strerror}') from None
+    except UnicodeDecodeError as error:
+        raise DataError(f'{path} cannot be read as text: save it as UTF-8 ({error})') from None
+
+
+def names_of(path: Path) -> list[str]:
+    """The names in a text file, one a line.
+
+    Raises:
+        DataError: If it cannot be read, or is not UTF-8.
+    """
+    return [line.strip() for line in lines_of(path) if line.strip()]

@@ -20,6 +20,11 @@ _NEEDED = {
     'categories': ('id', 'name'),
 }
 """What mmdet's dataset reads of each entry."""
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(('id', 'image_id', 'category_id'), (int, float, str)),
+    **dict.fromkeys(('file_name', 'name'), str),
+}
+"""What it has to be, where anything else stops the dataset."""
 _MANY = 0.3
 """Part of the boxes that reach out of their pictures from which they may be corners instead of widths."""
 
@@ -38,9 +43,10 @@ def check_coco(file: Path, *, classes: Sequence[str] | None, pictures: Path | No
     if not file.is_file():
         return [error(f'{file}: there is no such file; see `ann_file` and `data_root` of the dataset')]
     try:
-        content = json.loads(file.read_bytes())
-    except (ValueError, UnicodeDecodeError) as problem:
-        return [error(f'{file} is no JSON: {problem}')]
+        text = file.read_text(encoding='utf-8')
+        content = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        return [error(f'{file} is no JSON in UTF-8: {problem}')]
     found = list(_check_parts(file, content))
     if any(finding.severity == 'error' for finding in found):
         return found
@@ -51,8 +57,9 @@ def check_coco(file: Path, *, classes: Sequence[str] | None, pictures: Path | No
     if pictures is not None:
         images = content['images']
         sample = random.Random(0).sample(images, min(SAMPLE, len(images)))  # noqa: S311, any will do
-        entries = [(pictures / entry['file_name'], (entry['width'], entry['height'])) for entry in sample]
-        found += check_pictures(entries, str(file))
+        sizes = [(entry['width'], entry['height']) for entry in sample]
+        stated = [size if all(map(_is_side, size)) else None for size in sizes]
+        found += check_pictures([(pictures / entry['file_name'], s) for entry, s in zip(sample, stated)], str(file))
     return found
 
 
@@ -71,6 +78,12 @@ def _check_parts(file: Path, content: Any) -> Iterator[Finding]:
                 lacking = [key for key in keys if not isinstance(entry, dict) or key not in entry]
                 if lacking:
                     yield error(f'{file}: number {i} of `{part}` has no {", ".join(lacking)}')
+                    break
+                odd = [
+                    f'`{key}` is {entry[key]!r}' for key in keys if not isinstance(entry[key], _TYPES.get(key, object))
+                ]
+                if odd:
+                    yield error(f'{file}: number {i} of `{part}` cannot be read, {", ".join(odd)}')
                     break
 
 

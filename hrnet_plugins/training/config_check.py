@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.registry import DATASETS
 
+from hrnet_plugins.data.files import is_file
 from hrnet_plugins.training.coco_check import check_coco
 from hrnet_plugins.training.findings import Finding, error, some, warning
 from hrnet_plugins.training.label_map_check import check_label_maps
@@ -140,7 +141,7 @@ def _classes(dataset: Mapping[str, Any], scope: str | None) -> list[str] | None:
     named = named if named is not None else dataset.get('classes')
     if isinstance(named, str):
         path = Path(named)
-        return path.read_text().split('\n') if path.is_file() else [named]
+        return path.read_text().split('\n') if is_file(path) else [named]
     if named is not None:
         return [str(name) for name in named]
     own = getattr(_class_of(dataset, scope), 'METAINFO', None) or {}

@@ -6,6 +6,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+from hrnet_plugins.data.content import DataError
+from hrnet_plugins.data.files import is_file, names_of
 from hrnet_plugins.data.formats.masks import IGNORED, map_values
 from hrnet_plugins.data.pictures import header
 from hrnet_plugins.training.findings import Finding, error, some, warning
@@ -42,7 +44,10 @@ def check_label_maps(
         if not folder.is_dir():
             return [error(f'{folder}: there is no such folder; see `data_prefix.{key}` of the dataset')]
     if listed is not None:
-        names = [line.strip() for line in listed.read_text().splitlines() if line.strip()]
+        try:
+            names = names_of(listed)
+        except DataError as problem:
+            return [error(str(problem))]
     else:
         found = (path for path in sorted(pictures.rglob(f'*{picture_suffix}')) if path.is_file())
         names = [path.relative_to(pictures).as_posix().removesuffix(picture_suffix) for path in found]
@@ -65,7 +70,7 @@ def _check_pairs(
     first = int(reduce_zero_label)
     known = {*range(first, first + len(classes or ())), IGNORED, *((0,) if reduce_zero_label else ())}
     for picture, path in pairs:
-        if not path.is_file():
+        if not is_file(path):
             missing.append(path)
             continue
         found = map_values(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from hrnet_plugins.data.files import is_file
 from hrnet_plugins.data.pictures import header
 from hrnet_plugins.training.findings import Finding, error, some
 
@@ -21,7 +22,7 @@ def check_pictures(sample: Sequence[tuple[Path, tuple[float, float] | None]], st
     """
     missing, unreadable, differing = [], [], []
     for path, stated in sample:
-        if not path.is_file():
+        if not is_file(path):
             missing.append(path)
             continue
         picture = header(path)

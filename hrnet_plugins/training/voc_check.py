@@ -9,7 +9,8 @@ from pathlib import Path
 
 from hrnet_plugins.data.boxes import UNKNOWN_SIZE
 from hrnet_plugins.data.checks import check_boxes
-from hrnet_plugins.data.content import ALL, Content, Picture
+from hrnet_plugins.data.content import ALL, Content, DataError, Picture
+from hrnet_plugins.data.files import lines_of
 from hrnet_plugins.data.formats.voc import read_picture
 from hrnet_plugins.training.findings import Finding, box_findings, error, some, warning
 from hrnet_plugins.training.picture_check import SAMPLE, check_pictures
@@ -32,7 +33,10 @@ def check_voc(
     """
     if not listed.is_file():
         return [error(f'{listed}: there is no such file; see `ann_file` and `data_root` of the dataset')]
-    names = [line for line in listed.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+    try:
+        names = [line for line in lines_of(listed) if line.strip()]
+    except DataError as reason:
+        return [error(str(reason))]
     if not names:
         return [error(f'{listed} names no picture at all')]
     entries = [Picture(pictures / f'{name}{suffix}', annotations / f'{name}.xml', name) for name in names]

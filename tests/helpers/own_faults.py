@@ -59,6 +59,14 @@ def annotation(**values):
     return change
 
 
+def listed_again(data, **changes):
+    data['images'].append({**data['images'][0], **changes})
+
+
+def in_encoding(path, encoding):
+    path.write_text(f"<?xml version='1.0' encoding='{encoding}'?>{path.read_text()}")
+
+
 def turned(image, path, orientation=6):
     exif = image.getexif()
     exif[0x0112] = orientation
@@ -129,6 +137,18 @@ WRONG = {
         'stated-size',
         '69x64, it is 96x64',
     ),
+    'voc-size': (
+        voc_main,
+        lambda f: voc(f, 'a00', '<width>96', '<width>96.5'),
+        'odd-field',
+        'a00.xml, size: width and height are not whole numbers',
+    ),
+    'voc-encoding': (
+        voc_main,
+        lambda f: in_encoding(next(f.rglob('a01.xml')), 'gb2312'),
+        'unreadable-labels',
+        'a01.xml: multi-byte encodings are not supported',
+    ),
     'voc-spelled': (
         voc_main,
         lambda f: voc(f, 'a00', '<name>ball', '<name>Balls'),
@@ -194,6 +214,36 @@ WRONG = {
         'repeated-class',
         'category 9: box',
     ),
+    'coco-listed-twice': (
+        coco_annotations,
+        lambda f: edit_json(f / 'annotations' / 'instances_train.json', lambda d: listed_again(d, id=99)),
+        'duplicate-name',
+        'train/a00.jpg: 2 times in train',
+    ),
+    'coco-same-id': (
+        coco_annotations,
+        lambda f: edit_json(f / 'annotations' / 'instances_train.json', lambda d: d['images'][1].update(id=1)),
+        'malformed',
+        'instances_train.json, image 1: a01.jpg has the id of another',
+    ),
+    'coco-no-name': (
+        coco_annotations,
+        lambda f: edit_json(f / 'annotations' / 'instances_train.json', lambda d: d['images'][0].pop('file_name')),
+        'malformed',
+        'instances_train.json, image 1: it has no file_name',
+    ),
+    'coco-no-object': (
+        coco_annotations,
+        lambda f: edit_json(f / 'annotations' / 'instances_train.json', lambda d: d['annotations'].insert(2, [7])),
+        'malformed',
+        r'instances_train.json, number 2 of annotations: \[7\] is no object',
+    ),
+    'coco-odd-outline': (
+        coco_annotations,
+        annotation(segmentation=[['a', 'b', 'c', 'd', 'e', 'f']]),
+        'no-outline',
+        'annotation 1: ball',
+    ),
     'coco-unused': (
         coco_annotations,
         lambda f: [edit_json(p, lambda d: d['categories'].append(dict(id=9, name='cone'))) for p in f.rglob('*.json')],
@@ -228,6 +278,18 @@ WRONG = {
         'a00.jpg: a00.txt is not there',
     ),
     'yolo-no-picture': (yolo_images, lambda f: next(f.rglob('a00.jpg')).unlink(), 'no-picture', 'labels/train/a00.txt'),
+    'yolo-no-text': (
+        yolo_images,
+        lambda f: (f / 'labels' / 'train' / 'a00.txt').write_bytes('0 .5 .5 .2 .2'.encode('utf-16')),
+        'unreadable-labels',
+        "labels/train/a00.txt: 'utf-8' codec can't decode",
+    ),
+    'yolo-unreadable-picture': (
+        yolo_images,
+        lambda f: (f / 'images' / 'train' / 'a00.jpg').write_bytes(b''),
+        'unreadable-picture',
+        'images/train/a00.jpg: UnidentifiedImageError',
+    ),
     'labelme-unreadable': (
         labelme_flat,
         lambda f: (f / 'a01.json').write_text('{"shapes": [,'),
@@ -239,6 +301,24 @@ WRONG = {
         lambda f: edit_json(f / 'a01.json', lambda d: d['shapes'][1].pop('label')),
         'malformed',
         'a01.json, shape 2',
+    ),
+    'labelme-nan': (
+        labelme_flat,
+        lambda f: edit_json(f / 'a01.json', lambda d: d['shapes'][0]['points'][1].__setitem__(0, float('nan'))),
+        'nan-box',
+        'a01.json, shape 1: a point of ball is no number',
+    ),
+    'labelme-no-labels': (
+        labelme_flat,
+        lambda f: shutil.copy(f / 'a01.jpg', f / 'more.jpg'),
+        'no-labels',
+        'more.jpg',
+    ),
+    'labelme-circle': (
+        labelme_flat,
+        lambda f: edit_json(f / 'a01.json', lambda d: d['shapes'][0].update(shape_type='circle')),
+        'shape-kind',
+        'a01.json, shape 1: ball is a circle of 4 points',
     ),
     'labelme-line': (
         labelme_flat,
@@ -340,6 +420,12 @@ WRONG = {
         'unreadable-labels',
         'trainannot/a01.png',
     ),
+    'mask-channels': (
+        masks_camvid,
+        lambda f: Image.new('LA', (96, 64)).save(f / 'trainannot' / 'a01.png'),
+        'unreadable-labels',
+        'trainannot/a01.png: it has 2 channels: a label map has one value or one colour a pixel',
+    ),
     'mask-missing': (masks_camvid, lambda f: (f / 'trainannot' / 'a01.png').unlink(), 'no-labels', 'train/a01.png'),
     'mask-unnamed': (
         masks_camvid,
@@ -378,6 +464,8 @@ ALONG = {
     'two-splits': {'unlisted'},
     'same-picture': {'background'},
     'labelme-unlisted': {'unused-class'},
+    'coco-same-id': {'no-picture'},
+    'coco-no-name': {'no-picture', 'no-labels'},
     'mask-lossy': {'empty-set', 'unnamed-classes', 'unused-class', 'unlabelled-test'},
 }
 """Kinds that come with another of necessity."""

@@ -180,6 +180,7 @@ def coco_annotations(root: Path, made: dict[str, list[Scene]]) -> None:
 def coco_2017(root: Path, made: dict[str, list[Scene]]) -> None:
     for split, rows in made.items():
         coco(root / 'annotations' / f'instances_{split}2017.json', rows)
+        coco(root / 'annotations' / f'person_keypoints_{split}2017.json', rows[:1])
         (root / 'annotations' / f'captions_{split}2017.json').write_text(
             json.dumps(dict(images=[dict(id=1)], annotations=[dict(id=1, caption='shapes')], categories=[]))
         )

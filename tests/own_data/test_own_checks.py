@@ -155,6 +155,13 @@ def test_spellings_are_merged_when_asked(made):
     assert not merged.native['train'], "mmdet's own dataset would not know the other spelling"
 
 
+def test_more_names_than_a_file_name_has_letters(made):
+    """What `--classes` says may be the path of a list, which is asked first."""
+    names = [f'a class with the number {i}' for i in range(4)] + [f'another {i}' for i in range(40)]
+    content = load(made(masks_camvid), classes=','.join(names))
+    assert content.classes == names
+
+
 def test_values_that_are_no_class(made):
     def change(folder):
         for path in folder.glob('*annot/*.png'):

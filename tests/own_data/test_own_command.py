@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from hrnet_plugins.cli import main
 from tests.helpers.own_sets import (
@@ -13,11 +16,14 @@ from tests.helpers.own_sets import (
     folders_flat,
     labelme_flat,
     masks_camvid,
+    masks_coloured,
+    masks_cvat,
     masks_voc,
     save,
     scene,
     sets,
     voc_flat,
+    voc_folders,
     voc_main,
     yolo_bare,
     yolo_images,
@@ -93,6 +99,67 @@ def test_set_alone(folder):
     (folder / 'val.json').unlink()
 
 
+def without_set(folder):
+    coco_files(folder, sets())
+    (folder / 'train.json').rename(folder / 'things.json')
+    (folder / 'test.json').unlink()
+
+
+def two_yamls(folder):
+    yolo_images(folder, sets())
+    (folder / 'other.yaml').write_text((folder / 'data.yaml').read_text())
+
+
+def words_for_numbers(folder):
+    yolo_images(folder, sets())
+    (folder / 'data.yaml').write_text('path: .\ntrain: images/train\nnames: {ball: 0, box: 1}\n')
+
+
+def a_number_of_names(folder):
+    yolo_images(folder, sets())
+    (folder / 'data.yaml').write_text('path: .\ntrain: images/train\nnc: 3\n')
+
+
+def no_utf8(folder):
+    yolo_bare(folder, sets())
+    path = folder / 'classes.txt'
+    path.write_text(path.read_text(), encoding='utf-16')
+
+
+def vocs_of_one_set(folder):
+    voc_folders(folder, sets())
+    shutil.copytree(folder / 'train', folder / 'training')
+
+
+def vocs_apart(folder):
+    voc_folders(folder, sets())
+    (folder / 'test').rename(folder / 'more')
+
+
+def voc_alone(folder):
+    voc_flat(folder, sets())
+    for path in folder.glob('*.jpg'):
+        path.unlink()
+
+
+def class_list(layout, change):
+    """A layout whose list of classes is changed."""
+
+    def make(folder):
+        layout(folder, sets())
+        (path,) = (p for p in folder.iterdir() if p.suffix in ('.txt', '.csv'))
+        path.write_text(change(path.read_text()))
+
+    return make
+
+
+def grey_photographs(folder):
+    masks_camvid(folder, sets())
+    for path in sorted(folder.glob('*annot/*.png'))[1:]:
+        ramp = np.arange(96 * 64, dtype=np.uint16).reshape(64, 96) % 256
+        Image.fromarray(ramp.astype(np.uint8)).save(path)
+
+
 def one_picture(folder):
     labelme_flat(folder, {'train': [scene('a', 0)]})
 
@@ -122,6 +189,43 @@ WRONG = {
     'no-names': (no_names, [], r'no YAML file or classes\.txt names the classes: say them in order with --classes'),
     'gaps': (gaps, [], r'`names` of .*data\.yaml must be numbered from 0 without gaps'),
     'wrong-yaml': (wrong_yaml, [], r'data\.yaml describes a YOLO data set, and the pictures are neither where it says'),
+    'without-set': (without_set, [], r'things\.json.* are COCO files, and not all of them belong to a set'),
+    'two-yamls': (two_yamls, [], r'data\.yaml, other\.yaml each describe a YOLO data set'),
+    'words-for-numbers': (
+        words_for_numbers,
+        [],
+        r"data\.yaml must be numbered from 0, and has the keys \['ball', 'box'\]",
+    ),
+    'a-number-of-names': (a_number_of_names, [], r'`names` of .*data\.yaml \(None\) must be a list or a mapping'),
+    'no-utf8': (no_utf8, [], r'classes\.txt cannot be read as text: save it as UTF-8'),
+    'vocs-of-one-set': (
+        vocs_of_one_set,
+        [],
+        r'two folders hold VOC annotations of one set \(train\): train and training',
+    ),
+    'vocs-apart': (vocs_apart, [], r'more and valid hold VOC annotations, and not all of them belong to a set'),
+    'voc-alone': (voc_alone, [], r'holds VOC annotations in \./ and no picture'),
+    'colour-above-255': (
+        class_list(masks_cvat, lambda text: text.replace('128,0,0', '256,0,0')),
+        [],
+        r'line 3 of the list of classes .*labelmap\.txt has a colour above 255',
+    ),
+    'short-line': (
+        class_list(masks_coloured, lambda text: text.replace('ball,128,0,0', 'ball,128')),
+        [],
+        r'line 3 of the list of classes .*class_dict\.csv \(ball,128\) is not as its head',
+    ),
+    'no-colours': (
+        class_list(masks_coloured, lambda text: 'name\nground\nball\nbox\ntile\n'),
+        [],
+        r'the label maps are coloured, and the classes \(ground, ball, box, tile, \.\.\.\) have no colours',
+    ),
+    'no-colour': (
+        class_list(masks_cvat, lambda text: text.replace('ball:128,0,0::', 'ball')),
+        [],
+        r'ball has no colour in the list of classes, and the label maps are coloured',
+    ),
+    'grey-photographs': (grey_photographs, [], r'hold 256 distinct values, which cannot all be classes'),
     'test-alone': (test_set_alone, [], r'has test and no train'),
     'one-picture': (one_picture, [], r'has 1 picture to train with'),
     'photographs': (

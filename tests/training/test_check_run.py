@@ -48,6 +48,38 @@ def test_mistakes_in_configs(name, data):
     assert told[0].severity == severity
 
 
+def test_folders_of_classes(tmp_path):
+    dataset = dict(type='CustomDataset', data_root=str(tmp_path), data_prefix='train')
+    cfg = dict(
+        default_scope='mmpretrain',
+        model=dict(head=dict(type='LinearClsHead', num_classes=2)),
+        train_dataloader=dict(dataset=dict(type='RepeatDataset', times=2, dataset=dataset)),
+    )
+
+    def told():
+        return [(finding.severity, finding.text.replace(str(tmp_path), '')) for finding in check_config(cfg)]
+
+    assert ('error', '/train: there is no such folder; see `data_root` and `data_prefix` of the dataset') in told()
+    (tmp_path / 'train').mkdir()
+    assert ('error', '/train has no folder for any class') in told()
+    for name in ('cat', 'dog'):
+        (tmp_path / 'train' / name).mkdir()
+    assert told() == [('error', 'folders of classes without a picture: /train/cat, /train/dog')]
+    Image.new('RGB', (8, 8)).save(tmp_path / 'train' / 'dog' / 'a.png')
+    assert told() == [('warning', 'folders of classes without a picture: /train/cat')]
+    Image.new('RGB', (8, 8)).save(tmp_path / 'train' / 'cat' / 'a.png')
+    assert told() == []
+
+
+def test_files_that_are_no_utf8(data):
+    path = data / 'train.json'
+    text = path.read_text()
+    for encoded in (text.encode('utf-16'), b'\xef\xbb\xbf' + text.encode()):  # mmdet's reader stops at both
+        path.write_bytes(encoded)
+        (finding,) = check_coco(path, classes=None, pictures=data)
+        assert finding.severity == 'error' and 'train.json is no JSON in UTF-8' in finding.text
+
+
 def test_pictures_of_another_size_or_damaged_are_named(data):
     Image.fromarray(np.zeros((60, 40, 3), np.uint8)).save(data / 'a.png')
     (data / 'b.png').write_bytes(b'no picture')

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from hrnet_plugins.data.content import TASKS, Content, DataError
-from hrnet_plugins.data.files import Tree
+from hrnet_plugins.data.files import Tree, is_file
 from hrnet_plugins.data.formats import coco, folders, labelme, masks, voc, yolo
 from hrnet_plugins.data.formats.class_lists import Entry, parse
 
@@ -86,7 +86,7 @@ def find(
 
 def _entries(classes: str) -> list[Entry]:
     path = Path(classes)
-    if path.is_file():
+    if is_file(path):
         return parse(path)
     names = [name.strip() for name in classes.split(',')]
     if not all(names) or (len(names) == 1 and path.suffix in ('.txt', '.csv')):

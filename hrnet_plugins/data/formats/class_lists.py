@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hrnet_plugins.data.content import DataError
-from hrnet_plugins.data.files import Tree
+from hrnet_plugins.data.files import Tree, lines_of
 
 NAMES = (
     'classes.txt',
@@ -50,13 +50,9 @@ def parse(path: Path) -> list[Entry]:
     """The entries of a list, in its order.
 
     Raises:
-        DataError: If a line is in none of the forms; the message names it.
+        DataError: If it cannot be read, or a line is in none of the forms; the message names it.
     """
-    try:
-        lines = path.read_text(encoding='utf-8-sig').splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f'the list of classes {path} cannot be read: {error}') from None
-    rows = [(number, line.strip()) for number, line in enumerate(lines, start=1)]
+    rows = [(number, line.strip()) for number, line in enumerate(lines_of(path), start=1)]
     rows = [(number, line) for number, line in rows if line and not line.startswith('#')]
     if path.suffix.lower() == '.csv' and rows:
         return _table(path, [line for _, line in rows])

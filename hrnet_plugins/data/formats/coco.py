@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
 
-from hrnet_plugins.data.boxes import box_fault, is_box
+from hrnet_plugins.data.boxes import box_fault, is_box, is_number
 from hrnet_plugins.data.content import ALL, Box, Content, DataError, Picture, Task
-from hrnet_plugins.data.files import Tree, split_of, split_of_path
+from hrnet_plugins.data.files import Tree, is_file, split_of, split_of_path
 
 TASK: Task = 'detection'
 LOOKED_FOR = 'COCO: *.json with images, annotations and categories'
@@ -46,8 +48,7 @@ def find(tree: Tree) -> Content | None:
     for split, path in chosen.items():
         data = loaded[path]
         folder = _picture_folder(tree, path, data['images'], split)
-        pictures = [Picture(folder / str(row.get('file_name', '')), path, str(row.get('id'))) for row in data['images']]
-        splits[split] = pictures
+        splits[split] = [Picture(folder / row['file_name'], path, _key(row.get('id'))) for row in data['images']]
         native[split] = dict(ann_file=path, img=tree.relative(folder))
         info[split] = data
     where = ', '.join(
@@ -63,19 +64,26 @@ def read(content: Content) -> None:
         data = content.info.pop(split)
         path = content.native[split]['ann_file']
         names, clean = _categories(content, path, data)
-        by_id = {picture.name: picture for picture in pictures}
+        clean &= data['clean']
+        for place, what in data['odd']:
+            content.add('malformed', path, place, what)
+        by_id: dict[str, Picture] = {}
         for row, picture in zip(data['images'], pictures):
             if isinstance(row.get('width'), int) and isinstance(row.get('height'), int):
                 picture.stated = (row['width'], row['height'])
             else:
                 clean = False
+            clean &= type(row.get('id')) is int
+            if by_id.setdefault(picture.name, picture) is not picture:
+                content.add('malformed', path, f'image {picture.name}', f'{picture.path.name} has the id of another')
+                picture.dropped = True
         for row in data['annotations']:
             clean &= _read(content, path, row, names, by_id)
-        if not clean or len({row.get('id') for row in data['annotations']}) < len(data['annotations']):
+        if not clean or len({str(row.get('id')) for row in data['annotations']}) < len(data['annotations']):
             content.native[split] = {}
         orders.append(list(dict.fromkeys(names.values())))
         listed = {picture.path for picture in pictures}
-        for folder in {picture.path.parent for picture in pictures if picture.path.is_file()}:
+        for folder in {picture.path.parent for picture in pictures if is_file(picture.path)}:
             if all(other_split == split or folder not in {p.path.parent for p in other}
                    for other_split, other in content.splits.items()):  # fmt: skip
                 for other in sorted(folder.iterdir()):
@@ -100,16 +108,39 @@ def _coco(path: Path) -> dict[str, Any] | None:
     try:
         with path.open('rb') as file:
             head = file.read(4096)
-        if head.lstrip()[:1] != b'{' or _LABELME.search(head):
+        marked = head.startswith(codecs.BOM_UTF8)
+        if head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] != b'{' or _LABELME.search(head):
             return None
-        data = json.loads(path.read_text(encoding='utf-8'))
-    except (ValueError, OSError):
+        data = json.loads(path.read_text(encoding='utf-8-sig'))
+    except (ValueError, OSError, RecursionError):
         return None
     if not all(isinstance(data.get(key), list) for key in _KEYS) or not data['images']:
         return None
-    if data['annotations'] and all('bbox' not in row for row in data['annotations'][:20]):
+    rows = {key: [row for row in data[key] if isinstance(row, dict)] for key in _KEYS}
+    if data['annotations'] and all('bbox' not in row for row in rows['annotations'][:20]):
         return None  # captions
-    return data
+    odd = [
+        (f'number {i} of {key}', f'{json.dumps(row)[:40]} is no object')
+        for key in _KEYS
+        for i, row in enumerate(data[key])
+        if not isinstance(row, dict)
+    ]
+    odd += [(f'image {row.get("id")}', 'it has no file_name') for row in rows['images'] if not _has_name(row)]
+    # mmdet's reader stops at such a mark.
+    return dict(rows, images=list(filter(_has_name, rows['images'])), odd=odd, clean=not odd and not marked)
+
+
+def _has_name(row: dict[str, Any]) -> bool:
+    return isinstance(row.get('file_name'), str) and row['file_name'] != ''
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) in (int, float, str)
+
+
+def _key(value: Any) -> str:
+    """An id as text: tables write 7 as 7.0 where other rows have none."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _one(tree: Tree, split: str, paths: list[Path]) -> Path:
@@ -127,13 +158,13 @@ def _one(tree: Tree, split: str, paths: list[Path]) -> Path:
 
 def _picture_folder(tree: Tree, path: Path, rows: list[dict[str, Any]], split: str) -> Path:
     """The folder from which most of the file's names lead to pictures."""
-    names = [str(row.get('file_name', '')) for row in rows[:: max(1, len(rows) // 50)]]
+    names = [row['file_name'] for row in rows[:: max(1, len(rows) // 50)]]
     near = [path.parent, tree.root]
     for base in (path.parent, path.parent.parent, tree.root):
         near += [base / name for name in ('images', f'images/{split}', split, f'{split}/images', 'JPEGImages')]
     inside = [folder for folder in dict.fromkeys([*near, *tree.pictures]) if folder.is_relative_to(tree.root)]
     candidates = [folder for folder in inside if folder.is_dir()]
-    hits = {folder: sum((folder / name).is_file() for name in names if name) for folder in candidates}
+    hits = {folder: sum(is_file(folder / name) for name in names) for folder in candidates}
     best = max(hits.values(), default=0)
     # Of folders with as many, the one whose name is the set's.
     ranked = [folder for folder in candidates if hits[folder] == best]
@@ -142,13 +173,13 @@ def _picture_folder(tree: Tree, path: Path, rows: list[dict[str, Any]], split: s
 
 def _categories(content: Content, path: Path, data: dict[str, Any]) -> tuple[dict[Any, str], bool]:
     """Names by id, without those that only name the group of the others, and whether mmdet can read them so."""
-    rows = [row for row in data['categories'] if isinstance(row, dict) and isinstance(row.get('name'), str)]
-    used = {row.get('category_id') for row in data['annotations']}
-    groups = {row.get('supercategory') for row in rows}
+    rows = [row for row in data['categories'] if isinstance(row.get('name'), str) and _is_id(row.get('id'))]
+    used = {row['category_id'] for row in data['annotations'] if _is_id(row.get('category_id'))}
+    groups = [row.get('supercategory') for row in rows]
     names: dict[Any, str] = {}
-    clean = True
+    clean = len(rows) == len(data['categories'])
     for row in rows:
-        name, key = row['name'].strip(), row.get('id')
+        name, key = row['name'].strip(), row['id']
         others = [other for other in rows if other is not row]
         if key not in used and name in groups and all(other.get('supercategory') == name for other in others):
             content.add('group-class', path, detail=name)
@@ -156,7 +187,7 @@ def _categories(content: Content, path: Path, data: dict[str, Any]) -> tuple[dic
         if name in names.values():
             content.add('repeated-class', path, f'category {key}', name)
             clean = False
-        clean &= name == row['name']
+        clean &= name == row['name'] and type(key) is int
         names[key] = name
     return names, clean
 
@@ -166,11 +197,11 @@ def _read(
 ) -> bool:
     """Add one annotation to its picture; whether mmdet reads it as it is."""
     place = f'annotation {row.get("id")}'
-    picture = pictures.get(str(row.get('image_id')))
+    picture = pictures.get(_key(row.get('image_id')))
     if picture is None:
         content.add('no-picture', path, place, f'image_id {row.get("image_id")} is not among the images')
         return False
-    if row.get('category_id') not in names:
+    if not _is_id(row.get('category_id')) or row['category_id'] not in names:
         content.add('unknown-class', path, place, f'category_id {row.get("category_id")} is not among the categories')
         return False
     box = xyxy_of(row.get('bbox'))
@@ -178,10 +209,30 @@ def _read(
     if fault in ('malformed', 'nan-box'):
         content.add(fault, path, place, f'its bbox is {row.get("bbox")}')
         return False
-    outline = row.get('segmentation') or None
-    if isinstance(outline, list):
-        outline = [polygon for polygon in outline if isinstance(polygon, list) and len(polygon) >= 6] or None
+    stated = row.get('segmentation') or None
+    outline = _outline(stated)
     label = names[row['category_id']]
     crowd = bool(row.get('iscrowd'))
     picture.boxes.append(Box(label, box, place, outline, crowd))
-    return isinstance(row.get('area'), (int, float)) and not row.get('ignore')
+    exact = outline == stated and type(row['image_id']) is type(row['category_id']) is int
+    return exact and is_number(row.get('area')) and not row.get('ignore')
+
+
+def _outline(stated: Any) -> Any:
+    """What can be used of a ``segmentation``: polygons of three points and more, or a run-length encoding."""
+    if isinstance(stated, dict):
+        size, counts = stated.get('size'), stated.get('counts')
+        whole = isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size)
+        runs = isinstance(counts, str) or (isinstance(counts, list) and all(type(run) is int for run in counts))
+        return stated if whole and runs else None
+    if not isinstance(stated, list):
+        return None
+    return [polygon for polygon in stated if _is_polygon(polygon)] or None
+
+
+def _is_polygon(value: Any) -> bool:
+    return isinstance(value, list) and len(value) >= 6 and len(value) % 2 == 0 and all(map(_is_finite, value))
+
+
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value)

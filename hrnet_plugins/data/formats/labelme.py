@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_plugins.data.content import ALL, Box, Content, Picture, Task
-from hrnet_plugins.data.files import READ, Tree, class_list, split_of_path
+from hrnet_plugins.data.files import READ, Tree, is_file, names_of, split_of_path
 
 TASK: Task = 'detection'
 LOOKED_FOR = 'LabelMe: *.json with shapes and imagePath'
@@ -33,7 +33,7 @@ def find(tree: Tree) -> Content | None:
     if len(splits) > 1 and ALL in splits:
         splits = {ALL: [picture for pictures in splits.values() for picture in pictures]}
     lists = [folder / 'labels.txt' for folder in (tree.root, *folders) if (folder / 'labels.txt').is_file()]
-    classes = [name for name in class_list(lists[0]) if name not in _NO_CLASSES] if lists else []
+    classes = [name for name in names_of(lists[0]) if name not in _NO_CLASSES] if lists else []
     where = ', '.join(f'{tree.relative(folder)}/*.json' for folder in sorted(folders))
     return Content('labelme', TASK, tree.root, splits, where, classes=classes)
 
@@ -52,7 +52,7 @@ def read(content: Content) -> None:
                     content.add('unknown-class', picture.labels, box.place, f'{box.label} is not in labels.txt')
             picture.boxes = [box for box in picture.boxes if box.label in content.classes]
     labelled = {picture.path for picture in content.pictures()}
-    for folder in {picture.path.parent for picture in content.pictures() if picture.path.is_file()}:
+    for folder in {picture.path.parent for picture in content.pictures() if is_file(picture.path)}:
         for other in sorted(folder.iterdir()):
             if other.suffix.lower() in READ and other not in labelled:
                 content.add('no-labels', other)
@@ -60,7 +60,7 @@ def read(content: Content) -> None:
 
 def _is_labelme(path: Path) -> bool:
     try:
-        with path.open(encoding='utf-8') as file:
+        with path.open(encoding='utf-8-sig') as file:
             head = file.read(2000)
             if head.lstrip()[:1] != '{':
                 return False
@@ -80,8 +80,8 @@ def _picture(tree: Tree, path: Path) -> Path:
         if folder.name == path.parent.name and path.stem in tree.stems(folder):
             return tree.stems(folder)[path.stem]
     try:
-        stated = str(json.loads(path.read_text(encoding='utf-8')).get('imagePath') or '').replace('\\', '/')
-    except (ValueError, OSError, AttributeError):
+        stated = str(json.loads(path.read_text(encoding='utf-8-sig')).get('imagePath') or '').replace('\\', '/')
+    except (ValueError, OSError, AttributeError, RecursionError):
         stated = ''
     return path.parent / stated if stated else path.with_suffix('.jpg')
 
@@ -90,10 +90,10 @@ def _read(content: Content, picture: Picture) -> None:
     path = picture.labels
     assert path is not None
     try:
-        data = json.loads(path.read_text(encoding='utf-8'))
+        data = json.loads(path.read_text(encoding='utf-8-sig'))
         shapes = data['shapes']
         assert isinstance(shapes, list)
-    except (ValueError, OSError, KeyError, TypeError, AssertionError) as error:
+    except (ValueError, OSError, KeyError, TypeError, AssertionError, RecursionError) as error:
         content.add('unreadable-labels', path, detail=str(error) or 'its shapes are no list')
         picture.dropped = True
         return

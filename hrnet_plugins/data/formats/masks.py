@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from hrnet_plugins.data.content import ALL, SPLITS, Content, DataError, Picture, Task
-from hrnet_plugins.data.files import Tree, split_of_path
+from hrnet_plugins.data.files import Tree, names_of, split_of_path
 from hrnet_plugins.data.formats.class_lists import NO_CLASSES, Entry, find_list, parse
 from hrnet_plugins.data.pictures import in_threads
 
@@ -89,7 +89,7 @@ def _listed(tree: Tree) -> tuple[dict[str, list[Picture]], dict[Path, str]] | No
     for split in SPLITS:
         path = lists[0] / f'{split}.txt'
         if path.is_file():
-            names = [line.split()[0] for line in path.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+            names = [name.split()[0] for name in names_of(path)]
             missing = base / 'JPEGImages'
             splits[split] = [Picture(pictures.get(n, missing / f'{n}.jpg'), labels.get(n), n) for n in names]
     return splits, {base: f'{tree.relative(base / "JPEGImages")}/ with {tree.relative(base / "SegmentationClass")}/'}

@@ -8,7 +8,7 @@ from typing import Any
 
 from hrnet_plugins.data.boxes import box_fault
 from hrnet_plugins.data.content import ALL, SPLITS, Box, Content, DataError, Picture, Task
-from hrnet_plugins.data.files import READ, Tree, split_of_path
+from hrnet_plugins.data.files import READ, Tree, is_file, lines_of, split_of_path
 
 TASK: Task = 'detection'
 LOOKED_FOR = 'PASCAL VOC: *.xml with <annotation>, beside the pictures or in Annotations/'
@@ -74,7 +74,7 @@ def _lists(tree: Tree, folders: dict[Path, list[Path]]) -> Content | None:
     splits: dict[str, list[Picture]] = {}
     native: dict[str, Any] = {}
     for split, path in listed.items():
-        lines = path.read_text(encoding='utf-8-sig').splitlines()
+        lines = lines_of(path)
         names = [line.split()[0] for line in lines if line.strip()]
         splits[split] = [
             Picture(stems.get(name, pictures / f'{name}.jpg'), annotations / f'{name}.xml', name) for name in names
@@ -134,13 +134,13 @@ def read_picture(content: Content, picture: Picture) -> None:
     """
     path = picture.labels
     assert path is not None
-    if not path.is_file():
+    if not is_file(path):
         content.add('no-labels', picture.path, detail=f'{path.name} is not there')
         picture.dropped = True
         return
     try:
         root = ET.parse(path).getroot()  # noqa: S314, see above
-    except ET.ParseError as error:
+    except (ET.ParseError, ValueError, LookupError, OSError) as error:  # ValueError: GB2312 and other such encodings
         content.add('unreadable-labels', path, detail=str(error))
         picture.dropped = True
         return

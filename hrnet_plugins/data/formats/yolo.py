@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from hrnet_plugins.data.content import ALL, Box, Content, DataError, Picture, Task
-from hrnet_plugins.data.files import Tree, class_list, split_of_path
+from hrnet_plugins.data.files import Tree, is_file, names_of, split_of_path
 
 TASK: Task = 'detection'
 LOOKED_FOR = 'YOLO: *.yaml with names, or labels/**/*.txt of numbers beside images/'
@@ -65,7 +65,7 @@ def read(content: Content) -> None:
     for picture in content.pictures():
         path = picture.labels
         assert path is not None
-        if not path.is_file():
+        if not is_file(path):
             content.add('background', picture.path, detail=f'{path.name} is not there')
             continue
         if picture.header.error:
@@ -97,7 +97,7 @@ def _alone(content: Content) -> None:
 def _described(path: Path) -> dict[str, Any] | None:
     try:
         data = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError):
+    except (yaml.YAMLError, OSError, ValueError, RecursionError):  # ValueError: no text, or a date that is none
         return None
     known = isinstance(data, dict) and ('names' in data or 'nc' in data)
     return data if known and any(key in data for keys in _SETS.values() for key in keys) else None
@@ -108,7 +108,7 @@ def _names(path: Path, data: dict[str, Any]) -> list[str]:
     if isinstance(names, dict):
         try:
             numbered = {int(key): str(name) for key, name in names.items()}
-        except ValueError:
+        except (ValueError, TypeError):
             raise DataError(f'`names` of {path} must be numbered from 0, and has the keys {list(names)[:5]}') from None
         if sorted(numbered) != list(range(len(numbered))):
             raise DataError(f'`names` of {path} must be numbered from 0 without gaps, and is {sorted(numbered)[:10]}')
@@ -120,7 +120,7 @@ def _names(path: Path, data: dict[str, Any]) -> list[str]:
 
 def _listed(tree: Tree) -> list[str]:
     lists = [folder / name for folder, names in tree.files.items() for name in names if name in _LISTS]
-    return class_list(lists[0]) if lists else []
+    return names_of(lists[0]) if lists else []
 
 
 def _sets(tree: Tree, path: Path, data: dict[str, Any]) -> dict[str, list[Path]]:
@@ -131,7 +131,7 @@ def _sets(tree: Tree, path: Path, data: dict[str, Any]) -> dict[str, list[Path]]
     found = {}
     for split, keys in _SETS.items():
         entry = next((data[key] for key in keys if data.get(key)), None)
-        entries = [entry] if isinstance(entry, str) else list(entry or ())
+        entries = [entry] if isinstance(entry, str) else entry if isinstance(entry, list) else []
         pictures = [picture for one in entries for picture in _pictures_of(tree, bases, str(one))]
         if pictures:
             found[split] = sorted(dict.fromkeys(pictures))
@@ -147,10 +147,10 @@ def _pictures_of(tree: Tree, bases: list[Path], entry: str) -> list[Path]:
     for base in bases:
         for name in (entry, bare):
             place = Path(os.path.normpath(base / name))
-            if place.is_file() and place.suffix == '.txt':
-                lines = [Path(line) for line in class_list(place)]
+            if is_file(place) and place.suffix == '.txt':
+                lines = [Path(line) for line in names_of(place)]
                 return [Path(os.path.normpath(p if p.is_absolute() else base / p)) for p in lines]
-            pictures = tree.below(place) if place.is_dir() else []
+            pictures = tree.below(place)
             if pictures:
                 return pictures
     return []
@@ -161,7 +161,7 @@ def _usual(tree: Tree) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for folder in sorted(tree.pictures):
         pictures = [folder / name for name in tree.pictures[folder]]
-        labelled = [path for picture in pictures if (path := _labels(picture)).is_file()]
+        labelled = [path for picture in pictures if is_file(path := _labels(picture))]
         if labelled and any(map(_is_labels, labelled[:20])):
             found.setdefault(split_of_path(folder, tree.root) or ALL, []).extend(pictures)
     if len(found) > 1 and ALL in found:
