@@ -192,7 +192,7 @@ def _pipelines(model: Any) -> tuple[Callable[[dict[str, Any]], Any], Callable[[d
     if steps is None or not steps or _plain(steps[0]['type']) not in _READS:
         raise ValueError(f'`where`: the config {model.cfg.filename} has no test pipeline that begins with a picture')
     rest = [step for step in steps[1:] if _plain(step['type']) not in _LABELS]
-    if 'meta_keys' in rest[-1]:
+    if rest and 'meta_keys' in rest[-1]:
         rest[-1]['meta_keys'] = tuple(key for key in rest[-1]['meta_keys'] if key != 'img_id')
     importlib.import_module(f'{scope}.datasets')
     with DefaultScope.overwrite_default_scope(scope):

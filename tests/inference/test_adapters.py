@@ -3,11 +3,19 @@
 import pytest
 import torch
 
-from hrnet_plugins.inference import accelerate
+from hrnet_plugins.inference import accelerate, precision
 from tests.helpers import frameworks
 from tests.helpers.accelerated import DETECTORS, TOLERANCE
 from tests.helpers.networks import TINY, assert_equal, fill, image
 from tests.helpers.processes import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _bf16_where_there_are_instructions(monkeypatch):
+    """Compute in bfloat16 where it is asked for, also on processors that are slower in it."""
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        monkeypatch.setattr(precision, 'is_faster_in_bf16', lambda: True)
+
 
 CLASSIFIERS_AND_SEGMENTORS = {
     'classifier': lambda: frameworks.classifier(TINY, num_classes=7, out_channels=24, mid_channels=(8, 16, 24, 40)),

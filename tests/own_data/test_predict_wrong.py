@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from mmengine.config import Config
 from PIL import Image
 
 import hrnet_plugins as hp
 from hrnet_plugins.cli import main
 from hrnet_plugins.prediction.pictures import find_sources
+from hrnet_plugins.prediction.predictor import pipeline_of
 from hrnet_plugins.prediction.trained import best_in, config_in, find_trained
 
 
@@ -102,12 +104,37 @@ def test_python_arguments(work):
     pixels = np.zeros((48, 64, 3), np.uint8)
     with pytest.raises(ValueError, match=r'`where` is a model without `cfg`: make it with `create_model`'):
         hp.predict(torch.nn.Identity(), pixels)
+    model = torch.nn.Identity()
+    model.cfg = {}
+    with pytest.raises(
+        ValueError, match=r'`where` is a model, which has its weights, and `checkpoint` \(x\.pth\) others'
+    ):
+        hp.predict(model, pixels, checkpoint='x.pth')
     with pytest.raises(ValueError, match=r'`pictures` \(float64 of shape \(48, 64\)\) must be paths, or arrays'):
         hp.predict(work('classification') / 'run', np.zeros((48, 64)))
     with pytest.raises(ValueError, match=r'`pictures` \(int\) must be paths'):
         hp.predict(work('classification') / 'run', [3])
     with pytest.raises(ValueError, match=r'`pictures` \(\[\]\) must name a picture'):
         hp.predict(work('classification') / 'run', [])
+
+
+def test_pipelines_inside_wrappers():
+    steps = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+    inside = dict(type='X', pipeline=steps)
+    several = dict(dataset=dict(type='ConcatDataset', datasets=[inside, dict(type='Y', pipeline=[])]))
+    assert pipeline_of(dict(test_dataloader=dict(dataset=inside))) == steps
+    assert pipeline_of(dict(val_dataloader=dict(dataset=dict(type='RepeatDataset', dataset=inside)))) == steps
+    assert pipeline_of(dict(test_dataloader=several)) == steps
+    assert pipeline_of(dict(test_dataloader=None, test_pipeline=steps)) == steps
+    assert pipeline_of({}) is None
+
+
+@pytest.mark.parametrize('steps', [None, [], [dict(type='PackInputs')]])
+def test_configs_without_steps_for_a_picture(steps):
+    model = torch.nn.Linear(1, 1)
+    model.cfg = Config(dict(default_scope='mmpretrain', test_pipeline=steps))
+    with pytest.raises(ValueError, match=r'`where`: the config None has no test pipeline that begins with a picture'):
+        hp.predict(model, np.zeros((48, 64, 3), np.uint8))
 
 
 def test_the_newest_of_several(tmp_path):

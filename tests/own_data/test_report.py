@@ -17,11 +17,12 @@ from mmengine.structures import InstanceData, PixelData
 
 import hrnet_plugins as hp
 from hrnet_plugins.cli import main
-from hrnet_plugins.reporting.curves import draw_curves
+from hrnet_plugins.reporting.curves import _MOST_LOSSES, draw_curves
 from hrnet_plugins.reporting.evaluate import Evaluation, _Ends, dataset_for, evaluate
 from hrnet_plugins.reporting.page import Page, html
+from hrnet_plugins.reporting.report import _duration
 from hrnet_plugins.reporting.scores import judge_for
-from hrnet_plugins.reporting.training_log import read_log
+from hrnet_plugins.reporting.training_log import Log, read_log
 from tests.helpers.own_sets import CLASSES
 
 TASKS = ('detection', 'segmentation', 'classification')
@@ -253,6 +254,46 @@ def test_limit_and_pictures_that_cannot_be_read(work, tmp_path):
     assert run(folder / 'run', '--split', 'val', '--limit', '3', '--pictures', '0')[0] == 0
     text = (folder / 'run' / 'report.html').read_text()
     assert '>3 pictures<' in text and 'data:image' not in text
+
+
+def test_sets_that_a_config_has_not():
+    with pytest.raises(ValueError, match=r'`split` \(val\): the config has no val_dataloader'):
+        dataset_for(Config(dict(default_scope='mmdet')), 'val')
+    with pytest.raises(ValueError, match=r'`split` \(train\): the config has no other set whose steps for testing'):
+        dataset_for(Config(dict(default_scope='mmdet', train_dataloader=dict(dataset=dict()))), 'train')
+
+
+def test_a_set_of_which_nothing_can_be_read(work, tmp_path):
+    folder = tmp_path / 'copy'
+    shutil.copytree(work('classification'), folder)
+    config = folder / 'run' / 'own.py'
+    config.write_text(config.read_text().replace(str(work('classification')), str(folder)))
+    for path in (folder / 'data' / 'test').rglob('*.jpg'):
+        path.write_bytes(b'no picture')
+    code, _, errors = run(folder / 'run', '--split', 'test', '--checkpoint', next((folder / 'run').glob('best_*.pth')))
+    assert code == 0 and 'no picture of the test set can be read: ' in errors
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'text'), [(59, '59 seconds'), (119.6, '120 seconds'), (600, '10 minutes'), (9000, '2.5 hours')]
+)
+def test_how_long_a_training_took(seconds, text):
+    assert _duration(seconds) == text
+
+
+def test_of_many_losses_the_largest_are_drawn():
+    rows = [dict(step=i, loss=9.0 - i, **{f'loss_{k:02d}': float(k) for k in range(12)}) for i in (1, 2)]
+    drawn = draw_curves(Log(train=rows))
+    assert [name for name in Log(train=rows).losses() if f'>{name}<' in drawn] == [
+        'loss', *(f'loss_{k:02d}' for k in range(12 - _MOST_LOSSES, 12))]  # fmt: skip
+
+
+def test_runs_that_are_named_by_hand_have_no_time(tmp_path):
+    file = tmp_path / 'mine' / 'vis_data' / 'scalars.json'
+    file.parent.mkdir(parents=True)
+    file.write_text('{"loss": 1.0, "step": 1}\n[]\n{"loss": 0.5, "st')
+    log = read_log(tmp_path)
+    assert (log.train, log.seconds) == ([dict(loss=1.0, step=1)], 0.0)
 
 
 WRONG = {

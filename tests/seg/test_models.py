@@ -217,3 +217,50 @@ def test_two_classes_in_one_channel(make, mode):
 
 def test_two_classes_come_without_advice():
     models.plain(num_classes=2)  # warnings are errors
+
+
+def heads_of(kind, **options):
+    """A head with the branches that it takes, in float64, and how it is called."""
+    model = models.plain(**options) if kind == 'plain' else models.ocr(dropout_ratio=0, channels=16, ocr_channels=8)
+    head = (model.decode_head if kind == 'plain' else model.decode_head[1]).double()
+    fill(head)
+    feats = [image((2, c, 32 // 2**i, 48 // 2**i), seed=i).double() for i, c in enumerate(TINY.channels)]
+    previous = () if kind == 'plain' else (image((2, 19, 32, 48), seed=9).double(),)
+    return head.train(), feats, previous
+
+
+def results_of(head, inputs, previous):
+    """Logits, gradients and statistics of a step."""
+    head.zero_grad()
+    logits = head(inputs, *previous)
+    logits.square().mean().backward()
+    grads = {name: p.grad.clone() for name, p in head.named_parameters() if p.grad is not None}
+    return {'logits': logits.detach(), **grads, **{f'{name} ': b.clone() for name, b in head.named_buffers()}}
+
+
+WATCHED = {'plain': ['convs', 'convs.0', 'convs.0.conv'], 'ocr': ['bottleneck', 'object_context_block.bottleneck.norm']}
+
+
+@pytest.mark.parametrize('fixed', [False, True], ids=['learning', 'fixed'])
+@pytest.mark.parametrize('grain', ['', 'norm', 'block'])
+@pytest.mark.parametrize('kind', ['plain', 'ocr'])
+def test_every_way_through_a_head_gives_the_same(kind, grain, fixed):
+    """Branches or their concatenation, somebody's hooks, fixed statistics, recomputing."""
+    head, feats, previous = heads_of(kind)
+    for module in head.modules():
+        if fixed and isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    state = {key: value.clone() for key, value in head.state_dict().items()}
+    expected = results_of(head, head.concat(feats), previous)
+    head.grain = grain
+    calls = []
+    for name in [None, *WATCHED[kind]]:
+        head.load_state_dict(state)
+        hook = name and head.get_submodule(name).register_forward_hook(lambda *_, at=name: calls.append(at))
+        found = results_of(head, feats, previous)
+        for key, value in expected.items():
+            assert torch.allclose(found[key], value, rtol=1e-8, atol=1e-12), key
+        if hook:
+            hook.remove()
+            assert name in calls, 'the hook was not called'
+    assert found.keys() == expected.keys()

@@ -1,15 +1,18 @@
 """Classes and palette go with weights, and .safetensors files are read where mmengine reads a checkpoint."""
 
+import sys
+
 import pytest
 import torch
 from click.testing import CliRunner
+from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 from mmseg.datasets import ADE20KDataset, CityscapesDataset
 
 import hrnet_plugins.mmengine_hooks  # noqa: F401
 from hrnet_plugins.cli import main
 from hrnet_plugins.models import HRNet
-from hrnet_plugins.recipes import meta_of_recipe, recipe_path
+from hrnet_plugins.recipes import meta_of_config, meta_of_recipe, recipe_path
 from hrnet_plugins.weights import load_state_dict, save
 from hrnet_plugins.weights.checkpoint_io import load_with_meta
 from hrnet_plugins.weights.dataset_meta import meta_of_weight
@@ -67,3 +70,20 @@ def test_converting_keeps_what_the_file_says(words, tmp_path):
     done = CliRunner().invoke(main, ['convert', str(source), str(out)])
     assert done.exit_code == 0, done.output
     assert load_with_meta(out)[1] == META
+
+
+def test_sets_inside_wrappers_have_their_classes():
+    inside = dict(type='CocoDataset', metainfo=dict(classes=('cat', 'dog')))
+    for dataset in (inside, dict(type='RepeatDataset', dataset=inside), dict(type='Both', datasets=[inside, inside])):
+        cfg = Config(dict(default_scope='mmdet', train_dataloader=dict(dataset=dataset)))
+        assert meta_of_config(cfg)['dataset_meta']['classes'] == ('cat', 'dog')
+    assert meta_of_config(Config(dict(default_scope='mmdet'))) == {}
+
+
+def test_a_framework_that_is_not_there_is_no_error(monkeypatch):
+    """Weights load without their classes where the framework of their data set is not imported, or cannot be."""
+    monkeypatch.setitem(sys.modules, 'mmseg.datasets', None)
+    assert meta_of_weight('ocr_w48_ade20k', import_framework=True) == {}
+    monkeypatch.delitem(sys.modules, 'mmseg.models', raising=False)
+    assert meta_of_weight('ocr_w48_ade20k') == {}
+    assert meta_of_weight('no such name') == {}
