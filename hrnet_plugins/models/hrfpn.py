@@ -53,6 +53,11 @@ def pool_level(x: Tensor, level: int, pooling: str) -> Tensor:
     """A map pooled by ``2**level``, with a window that never exceeds it: (B, C, h, w) -> (B, C, h', w')."""
     window = 2**level
     height, width = (side if side < window else window for side in x.shape[2:])
+    if torch.compiler.is_dynamo_compiling() and torch.is_grad_enabled():
+        # Inductor of PyTorch 2.11 writes beside its arrays in the backward of `unfold` on several threads of a CPU.
+        rows, columns = x.shape[2] // height, x.shape[3] // width
+        cells = x[:, :, : rows * height, : columns * width].unflatten(3, (columns, width)).unflatten(2, (rows, height))
+        return _REDUCTIONS[pooling](cells, dim=(3, 5))
     if not pools_by_size(x):  # of these views torch can tell for every size how many windows they are
         views = x.unfold(2, height, height).unfold(3, width, width)  # (B, C, h', w', height, width)
         return _REDUCTIONS[pooling](views, dim=(-2, -1))

@@ -1,5 +1,8 @@
 """``torch.compile``: one graph without breaks, for every size."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -60,3 +63,39 @@ def test_a_training_step_is_one_graph():
     assert ours.keys() == theirs.keys()
     for name in ('0.conv1.weight', '0.stage4.0.fuse_layers.3.0.0.0.weight', '1.fpn_convs.4.conv.weight'):
         assert_equal(ours[name], theirs[name], 1e-4)
+
+
+@pytest.mark.parametrize('pooling', ['avg', 'max'])
+def test_gradients_of_pooled_levels_at_odd_sizes(pooling):
+    neck = fill(HRFPN((4, 8), 16, pooling=pooling)).train()
+    compiled = torch.compile(neck, fullgraph=True, dynamic=True, backend='aot_eager')
+    for height, width in ((37, 50), (64, 33), (9, 40)):
+        gradients = []
+        for run in (compiled, neck):
+            maps = [
+                image((2, c, -(-height // 2**i), -(-width // 2**i)), i).requires_grad_() for i, c in enumerate((4, 8))
+            ]
+            sum((out.square() * (i + 1)).mean() for i, out in enumerate(run(maps))).backward()
+            gradients.append([x.grad for x in maps])
+        for ours, theirs in zip(*gradients, strict=True):
+            assert_equal(ours, theirs)
+
+
+STEPS = """
+import torch
+from hrnet_plugins.models import HRFPN
+torch.set_num_threads(2)
+neck = HRFPN((18, 36, 72, 144))
+maps = [torch.randn(2, c, 64 // 2**i, 64 // 2**i, requires_grad=True) for i, c in enumerate((18, 36, 72, 144))]
+neck.compile(dynamic=False)
+for _ in range(6):
+    sum(out.square().mean() for out in neck(maps)).backward()
+print('fine')
+"""
+
+
+@pytest.mark.slow
+def test_inductor_keeps_to_its_memory_on_two_threads():
+    """PyTorch 2.11 writes beside its arrays in the backward of `unfold`, which then ends the process."""
+    done = subprocess.run([sys.executable, '-c', STEPS], capture_output=True, text=True, check=False, timeout=600)
+    assert 'fine' in done.stdout, done.stderr[-500:]
