@@ -43,8 +43,7 @@ def check_coco(file: Path, *, classes: Sequence[str] | None, pictures: Path | No
     if not file.is_file():
         return [error(f'{file}: there is no such file; see `ann_file` and `data_root` of the dataset')]
     try:
-        text = file.read_text(encoding='utf-8')
-        content = json.loads(text)
+        content = json.loads(file.read_text(encoding='utf-8'))
     except (ValueError, RecursionError) as problem:
         return [error(f'{file} is no JSON in UTF-8: {problem}')]
     found = list(_check_parts(file, content))
