@@ -22,7 +22,7 @@ def autocast(device: str, dtype: torch.dtype | None, *, cache_enabled: bool = Tr
         dtype: The precision.
         cache_enabled: Whether casts of weights are kept until the context ends.
     """
-    if not _has_autocast(device):
+    if not _has_autocast(device) or (dtype is None and autocast_dtype(device) is None):
         return nullcontext()
     return torch.autocast(device, dtype=dtype, enabled=dtype is not None, cache_enabled=cache_enabled)
 

@@ -28,7 +28,8 @@ def conv_norm(conv: Any, norm: Any, x: Tensor, *, efficient: bool = True) -> Ten
     """``norm(conv(x))``: (B, C_in, h, w) -> (B, C_out, ., .).
 
     Where gradients are recorded and the norm's statistics are fixed, the norm is multiplied into the weight, and the
-    convolution's output is not kept for backward. A norm that learns its statistics is computed by ``batch_norm``. Both
+    convolution's output is not kept for backward; unless it has fewer numbers than the weight, which then would be
+    kept twice. A norm that learns its statistics is computed by ``batch_norm``. Both
     differ by rounding only. Whatever would notice, such as a hook on one of the two or a tracer, gets the two steps.
     Inference without gradients does, too: ``accelerate`` is for it.
 
@@ -41,7 +42,7 @@ def conv_norm(conv: Any, norm: Any, x: Tensor, *, efficient: bool = True) -> Ten
     if not efficient or is_traced(x):
         return norm(conv(x))
     if torch.is_grad_enabled() and can_fuse_fixed(conv, norm):
-        return _scaled_conv(conv, x, *fixed_scale_and_shift(norm, conv.bias, conv.weight.dtype))
+        return _conv_scaled(conv, x, norm)
     x = conv(x)
     return batch_norm(norm, x) if runs_alone(norm) and not _has_any_global_hook() else norm(x)
 
@@ -58,7 +59,7 @@ def conv_alone(conv: Any, x: Tensor) -> Tensor:
     """
     eager = torch.is_grad_enabled() and not is_traced(x) and not torch.compiler.is_compiling()
     if eager and _multiplies_slowly(x) and (_autocast_dtype(x) or x.dtype) == torch.bfloat16 and can_replace(conv):
-        return _scaled_conv(conv, x, None, conv.bias)
+        return _conv_scaled(conv, x, None)
     return conv(x)
 
 
@@ -172,33 +173,67 @@ def fixed_scale_and_shift(norm: _BatchNorm, conv_bias: Tensor | None, dtype: tor
         conv_bias: The bias of the convolution in front of it (C,).
         dtype: The precision of the result where it is greater.
     """
-    mean, var = norm.running_mean, norm.running_var
-    assert mean is not None and var is not None
-    dtype = torch.promote_types(dtype, torch.float32)
-    scale = torch.rsqrt(var.to(dtype) + norm.eps)
-    if norm.weight is not None:
-        scale = norm.weight.to(dtype) * scale
-    offset = -mean.to(dtype) if conv_bias is None else conv_bias.to(dtype) - mean
-    shift = offset * scale if norm.bias is None else torch.addcmul(norm.bias.to(dtype), offset, scale)
-    return scale, shift
+    assert norm.running_mean is not None and norm.running_var is not None
+    return _scale_and_shift(torch.promote_types(dtype, torch.float32), conv_bias, *_values(norm))
 
 
-def _scaled_conv(conv: nn.Conv2d, x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
+def _scale_and_shift(
+    dtype: torch.dtype,
+    conv_bias: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    eps: float,
+) -> tuple[Tensor, Tensor]:
+    scale = _inverse_deviation(var, eps, dtype)
+    if weight is not None:
+        scale = weight.to(dtype) * scale
+    offset = _offset(conv_bias, mean, dtype)
+    return scale, offset * scale if bias is None else torch.addcmul(bias.to(dtype), offset, scale)
+
+
+def _inverse_deviation(var: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
+    return torch.rsqrt(var.to(dtype) + eps)
+
+
+def _offset(conv_bias: Tensor | None, mean: Tensor, dtype: torch.dtype) -> Tensor:
+    return -mean.to(dtype) if conv_bias is None else conv_bias.to(dtype) - mean
+
+
+def _conv_scaled(conv: nn.Conv2d, x: Tensor, norm: _BatchNorm | None) -> Tensor:
+    """The two as one convolution, or the convolution alone, in the precision that is the fastest."""
     weight = conv.weight
     dtype = weight.dtype
     if (cast := _autocast_dtype(x)) is not None:
         dtype, x = cast, x.to(cast)
     geometry: Any = (conv.stride, conv.padding, conv.dilation, conv.groups)
-    if torch.compiler.is_compiling() or x.dtype != dtype:  # the compiler decides itself what it recomputes
-        return torch.conv2d(x, scaled(weight, scale, dtype), _to(shift, dtype), *geometry)
-    if dtype == torch.bfloat16 and _multiplies_slowly(x):
-        dtype = torch.float32
-    return _ScaledConv.apply(x, weight, scale, shift, dtype, geometry)
+    if x.dtype == dtype and not torch.compiler.is_compiling():  # the compiler decides itself what it recomputes
+        inside = torch.float32 if dtype == torch.bfloat16 and _multiplies_slowly(x) else dtype
+        learns = weight.requires_grad or (norm is not None and norm.weight is not None and norm.weight.requires_grad)
+        if inside != dtype or not learns:
+            return _ScaledConv.run(x, weight, conv.bias, *_values(norm), inside, geometry)
+        if norm is not None and _is_small(x, conv):
+            return norm(conv(x))
+    scale, shift = (None, conv.bias) if norm is None else fixed_scale_and_shift(norm, conv.bias, weight.dtype)
+    return torch.conv2d(x, scaled(weight, scale, dtype), _to(shift, dtype), *geometry)
+
+
+def _values(norm: _BatchNorm | None) -> tuple[Any, ...]:
+    if norm is None:
+        return (None,) * 5
+    return norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.eps
+
+
+def _is_small(x: Tensor, conv: nn.Conv2d) -> bool:
+    """Whether the convolution gives fewer numbers than its weight has: to keep them is less than a scaled weight."""
+    cells = x.numel() // x.shape[1] // (conv.stride[0] * conv.stride[1])
+    return cells < conv.weight.numel() // conv.out_channels
 
 
 def scaled(weight: Tensor, scale: Tensor | None, dtype: torch.dtype) -> Tensor:
     """Each output channel of a weight (C_out, C_in / groups, k, k) times its scale (C_out,)."""
-    return (weight if scale is None else weight * scale[:, None, None, None]).to(dtype)
+    return (weight if scale is None else weight * scale.view(-1, 1, 1, 1)).to(dtype)
 
 
 def _to(value: Tensor | None, dtype: torch.dtype) -> Tensor | None:
@@ -206,52 +241,85 @@ def _to(value: Tensor | None, dtype: torch.dtype) -> Tensor | None:
 
 
 class _ScaledConv(torch.autograd.Function):
-    """A convolution whose weight is scaled: backward scales it again, so that the scaled one need not be kept.
+    """A convolution and a norm with fixed statistics, or a convolution alone where ``mean`` is ``None``.
 
-    It computes in ``dtype``; its input, which is kept, and its output have the precision of ``x``.
+    It computes in ``dtype``; its input and its output have the precision of ``x``. The input is kept where the weight
+    or the norm learns. The scaled weight is not: backward scales it again.
     """
 
     generate_vmap_rule = True
+
+    @classmethod
+    def run(cls, *values: Any) -> Tensor:
+        """``apply`` for the arguments of ``forward``; without function transforms it need not look up their names."""
+        if torch._C._are_functorch_transforms_active():
+            return cls.apply(*values)
+        return super(torch.autograd.Function, cls).apply(*values)  # type: ignore[misc]
 
     @staticmethod
     def forward(
         x: Tensor,
         weight: Tensor,
-        scale: Tensor | None,
-        shift: Tensor | None,
+        bias: Tensor | None,
+        norm_weight: Tensor | None,
+        norm_bias: Tensor | None,
+        mean: Tensor | None,
+        var: Tensor | None,
+        eps: float | None,
         dtype: torch.dtype,
         geometry: tuple[Any, ...],
     ) -> Tensor:
+        scale, shift = None, bias
+        if mean is not None and var is not None and eps is not None:
+            scale, shift = _scale_and_shift(_exact(weight), bias, norm_weight, norm_bias, mean, var, eps)
         with autocast(x.device.type, None):  # it would undo a choice of float32
             out = torch.conv2d(x.to(dtype), scaled(weight, scale, dtype), _to(shift, dtype), *geometry)
         return out.to(x.dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, weight, scale, shift, ctx.dtype, ctx.geometry = inputs
-        for_weight = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
-        ctx.save_for_backward(x if for_weight else None, weight, scale)
-        ctx.shape, ctx.x_dtype, ctx.shift_dtype = x.shape, x.dtype, None if shift is None else shift.dtype
+        x, weight, bias, norm_weight, norm_bias, mean, var, ctx.eps, ctx.dtype, ctx.geometry = inputs
+        for_weight = ctx.needs_input_grad[1] or ctx.needs_input_grad[3]
+        ctx.save_for_backward(x if for_weight else None, weight, bias, norm_weight, mean, var)
+        ctx.shape, ctx.x_dtype = x.shape, x.dtype
+        ctx.norm_bias_dtype = None if norm_bias is None else norm_bias.dtype
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, scale = ctx.saved_tensors
-        for_x, for_weight, for_scale, for_shift = ctx.needs_input_grad[:4]
+        x, weight, bias, norm_weight, mean, var = ctx.saved_tensors
+        for_x, for_weight, for_bias, for_norm_weight, for_norm_bias = ctx.needs_input_grad[:5]
+        exact = _exact(weight)
+        scale = inverse = None
+        if mean is not None:
+            scale = inverse = _inverse_deviation(var, ctx.eps, exact)
+            if norm_weight is not None:
+                scale = norm_weight.to(exact) * inverse
         grad_x, grad_scaled, grad_shift = convolution_backward(
             grad.to(ctx.dtype),
             grad.new_empty((), dtype=ctx.dtype).expand(ctx.shape) if x is None else x.to(ctx.dtype),
             scaled(weight, scale, ctx.dtype),
             ctx.geometry,
-            (for_x, for_weight or for_scale, for_shift),
+            (for_x, for_weight or for_norm_weight, for_bias or for_norm_weight or for_norm_bias),
         )
-        grad_weight = grad_scale = None
+        grads: list[Tensor | None] = [None] * len(ctx.needs_input_grad)
+        if for_x:
+            grads[0] = grad_x.to(ctx.x_dtype)
         if for_weight:
-            grad_weight = scaled(grad_scaled, scale, weight.dtype)
-        if for_scale:
-            grad_scale = (grad_scaled * weight.to(scale.dtype)).sum(dim=(1, 2, 3))
-        if for_shift:
-            grad_shift = grad_shift.to(ctx.shift_dtype)
-        return None if grad_x is None else grad_x.to(ctx.x_dtype), grad_weight, grad_scale, grad_shift, None, None
+            grads[1] = scaled(grad_scaled, scale, weight.dtype)
+        if for_bias:
+            grads[2] = (grad_shift if scale is None else grad_shift * scale).to(bias.dtype)
+        if for_norm_weight:
+            grad_scale = (grad_scaled * weight.to(exact)).sum(dim=(1, 2, 3))
+            grad_scale = torch.addcmul(grad_scale, grad_shift.to(exact), _offset(bias, mean, exact))
+            grads[3] = (grad_scale * inverse).to(norm_weight.dtype)  # type: ignore[operator]
+        if for_norm_bias:
+            grads[4] = grad_shift.to(ctx.norm_bias_dtype)
+        return tuple(grads)
+
+
+def _exact(weight: Tensor) -> torch.dtype:
+    """What scales are computed in."""
+    return torch.promote_types(weight.dtype, torch.float32)
 
 
 def convolution_backward(

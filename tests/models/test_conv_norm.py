@@ -33,6 +33,10 @@ def pair(geometry='3x3', norm='affine', dtype=torch.float32):
 
 
 def is_fused(out):
+    return 'Norm' not in type(out.grad_fn).__name__
+
+
+def is_precise(out):
     return 'ScaledConv' in type(out.grad_fn).__name__
 
 
@@ -48,7 +52,7 @@ def step(conv, norm, x, *, efficient):
 @pytest.mark.parametrize('geometry', GEOMETRIES)
 def test_outputs_and_gradients_are_those_of_two_steps(geometry, norm):
     conv, norm = pair(geometry, norm, torch.float64)
-    x = image((2, 4, 9, 7)).double()
+    x = image((2, 4, 17, 15)).double()
     before = {**norm.state_dict()}
     (a, grads), (b, expected) = (step(conv, norm, x, efficient=efficient) for efficient in (True, False))
     assert is_fused(a)
@@ -59,10 +63,12 @@ def test_outputs_and_gradients_are_those_of_two_steps(geometry, norm):
 
 
 def test_derivatives_of_both_orders():
-    def run(x, weight, scale, shift):
-        return _ScaledConv.apply(x, weight, scale, shift, torch.float64, ((2, 1), (1, 0), (1, 1), 2))
+    mean, var = image((4,), 8).double(), image((4,), 9).double().square()
 
-    shapes = ((1, 4, 4, 3), (4, 2, 3, 2), (4,), (4,))
+    def run(*values):
+        return _ScaledConv.apply(*values, mean, var, 1e-5, torch.float64, ((2, 1), (1, 0), (1, 1), 2))
+
+    shapes = ((1, 4, 4, 3), (4, 2, 3, 2), (4,), (4,), (4,))
     inputs = [image(shape, seed).double().requires_grad_() for seed, shape in enumerate(shapes)]
     assert torch.autograd.gradcheck(run, inputs)
     assert torch.autograd.gradgradcheck(run, inputs)
@@ -125,7 +131,7 @@ def test_a_slow_processor_keeps_maps_in_bfloat16_and_computes_in_float32(norm, m
     monkeypatch.setattr('hrnet_plugins.models.conv_norm._is_faster_in_bf16', lambda: False)
     out, kept = kept_by(module, x)
     assert out.dtype == torch.bfloat16
-    assert is_fused(out)
+    assert is_precise(out)
     assert all(t.dtype == torch.bfloat16 for t in kept if t.shape in (x.shape, out.shape))
     values = [x, *module.parameters()]
     direction = image(tuple(out.shape), seed=1).bfloat16()
@@ -141,7 +147,7 @@ def test_a_fast_processor_computes_a_convolution_alone_as_autocast_does(monkeypa
     monkeypatch.setattr('hrnet_plugins.models.conv_norm._is_faster_in_bf16', lambda: True)
     module = fill(ConvModule(4, 6, 3, act_cfg=None))
     out, _ = kept_by(module, image((2, 4, 9, 7)))
-    assert not is_fused(out)
+    assert not is_precise(out)
     assert out.dtype == torch.bfloat16
 
 
@@ -170,10 +176,21 @@ TWO_STEPS = {
 }
 
 
+def one_convolution(*args):
+    raise AssertionError('one convolution')
+
+
+def test_plain_layers_are_one_convolution(monkeypatch):
+    monkeypatch.setattr(torch, 'conv2d', one_convolution)
+    with pytest.raises(AssertionError, match='one convolution'):
+        conv_norm(*pair(), image((2, 4, 9, 7)))
+
+
 @pytest.mark.parametrize('what', TWO_STEPS)
-def test_two_steps_where_the_layers_are_not_plain(what):
+def test_two_steps_where_the_layers_are_not_plain(what, monkeypatch):
     conv, norm = listened(TWO_STEPS[what])
-    assert not is_fused(conv_norm(conv, norm, image((2, 4, 9, 7))))
+    monkeypatch.setattr(torch, 'conv2d', one_convolution)
+    conv_norm(conv, norm, image((2, 4, 9, 7)))
 
 
 @pytest.mark.parametrize('kind', ['ConvWS', 'ConvAWS'])
@@ -197,15 +214,44 @@ def test_two_steps_without_gradients():
         assert torch.equal(conv_norm(conv, norm, x), norm(conv(x)))
 
 
-def test_the_scaled_weight_and_the_convolution_are_not_kept():
+@pytest.mark.parametrize('size', [(9, 7), (2, 3)], ids=['large', 'small'])
+def test_the_smaller_one_of_scaled_weight_and_map_is_kept(size):
     conv, norm = pair()
-    x = image((2, 4, 9, 7)).requires_grad_()
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.data_ptr()) or t, lambda t: t):
-        conv_norm(conv, norm, x)
-    large = {t.data_ptr() for t in (x, conv.weight)}
-    assert large <= set(kept)
-    assert len(set(kept) - large) <= 5  # of one number a channel
+    x = image((2, 4, *size)).requires_grad_()
+    kept = {}
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.update({t.data_ptr(): t.numel()}) or t, lambda t: t):
+        out = conv_norm(conv, norm, x)
+    sizes = sorted(kept.values())
+    assert is_fused(out) == (size == (9, 7))
+    assert max(sizes[:-3]) <= 6  # of one number a channel
+    assert sizes[-3:] == sorted([x.numel(), conv.weight.numel(), min(conv.weight.numel(), out.numel())])
+
+
+@pytest.mark.parametrize('geometry', GEOMETRIES)
+@pytest.mark.parametrize('size', [(3, 3), (4, 5), (8, 6)], ids=str)
+def test_small_maps_learn_the_same(geometry, size):
+    conv, norm = pair(geometry, dtype=torch.float64)
+    size = [max(side, conv.dilation[0] * (conv.kernel_size[0] - 1) + 1) for side in size]
+    x = image((1, 4, *size)).double()
+    (a, grads), (b, expected) = (step(conv, norm, x, efficient=efficient) for efficient in (True, False))
+    for found, other in zip((a, *grads), (b, *expected), strict=True):
+        assert_equal(found, other, 1e-12)
+
+
+@pytest.mark.parametrize('norm', NORMS)
+@pytest.mark.parametrize('geometry', GEOMETRIES)
+def test_the_function_of_slow_processors_learns_the_same(geometry, norm):
+    """Also where bfloat16 is not what it computes in."""
+    conv, norm = pair(geometry, norm, torch.float64)
+    x = image((2, 4, 9, 7)).double().requires_grad_()
+    learning = [x, *(p for module in (conv, norm) for p in module.parameters() if p.requires_grad)]
+    values = norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.eps
+    shape = conv.stride, conv.padding, conv.dilation, conv.groups
+    outs = _ScaledConv.run(x, conv.weight, conv.bias, *values, torch.float64, shape), norm(conv(x))
+    found, expected = (torch.autograd.grad(out.square().mean(), learning) for out in outs)
+    assert is_precise(outs[0])
+    for grad, other in zip((outs[0], *found), (outs[1], *expected), strict=True):
+        assert_equal(grad, other, 1e-12)
 
 
 @pytest.mark.parametrize('what', ['nothing learns', 'only the input', 'only the norm'])
