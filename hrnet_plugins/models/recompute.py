@@ -45,7 +45,8 @@ def grain_of(with_cp: WithCP) -> Grain:
 def run(forward: Callable[..., Any], parts: Sequence[nn.Module], grain: Grain, *inputs: Any) -> Any:
     """``forward(*inputs)``, of which backward computes again what the grain says.
 
-    Nothing is where no gradients are recorded, and while a tracer or a compiler follows: those decide it themselves.
+    Nothing is where no gradients are recorded, and while a tracer or an exporter follows. ``torch.compile`` has a
+    checkpoint of its own, with statistics that see each batch once, too.
 
     Args:
         forward: What to run; its result is a map or a list of maps.
@@ -53,8 +54,10 @@ def run(forward: Callable[..., Any], parts: Sequence[nn.Module], grain: Grain, *
         grain: ``''`` for nothing, ``'norm'`` for all but convolutions, anything else for all.
         inputs: Maps, or lists of maps.
     """
-    if not grain or not torch.is_grad_enabled() or torch.compiler.is_compiling() or is_traced(_flat(inputs)[0]):
+    if not grain or not torch.is_grad_enabled() or is_traced(_flat(inputs)[0]):
         return forward(*inputs)
+    if torch.compiler.is_compiling():
+        return _compiled(forward, grain, inputs) if torch.compiler.is_dynamo_compiling() else forward(*inputs)
     modules = nn.ModuleList(parts)
     if not any(tensor.requires_grad for tensor in (*_flat(inputs), *modules.parameters())):
         return forward(*inputs)
@@ -63,6 +66,15 @@ def run(forward: Callable[..., Any], parts: Sequence[nn.Module], grain: Grain, *
     return torch.utils.checkpoint.checkpoint(
         forward, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), untouched_statistics(modules))
     )
+
+
+def _compiled(forward: Callable[..., Any], grain: Grain, inputs: tuple[Any, ...]) -> Any:
+    options: dict[str, Any] = dict(context_fn=_keeping_convolutions) if grain == 'norm' else {}
+    return torch.utils.checkpoint.checkpoint(forward, *inputs, use_reentrant=False, **options)
+
+
+def _keeping_convolutions() -> Any:
+    return torch.utils.checkpoint.create_selective_checkpoint_contexts([torch.ops.aten.convolution.default])
 
 
 def _flat(inputs: Sequence[Any]) -> list[Tensor]:

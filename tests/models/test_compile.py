@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -63,6 +64,32 @@ def test_a_training_step_is_one_graph():
     assert ours.keys() == theirs.keys()
     for name in ('0.conv1.weight', '0.stage4.0.fuse_layers.3.0.0.0.weight', '1.fpn_convs.4.conv.weight'):
         assert_equal(ours[name], theirs[name], 1e-4)
+
+
+def kept_by(run, stage, maps):
+    """Numbers that a forward keeps for backward, and its gradients."""
+    own = {tensor.data_ptr() for tensor in (*stage.parameters(), *stage.buffers())}
+    kept = {}
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.update({t.data_ptr(): t}) or t, lambda t: t):
+        outs = run(maps)
+    sum(out.square().mean() for out in outs).backward()
+    return sum(t.numel() for address, t in kept.items() if address not in own), dict(stage.named_parameters())
+
+
+@pytest.mark.parametrize(('with_cp', 'most'), [('block', 0.9), ('module', 0.5), ('norm', 0.7)])
+def test_with_cp_holds_in_a_compiled_step(with_cp, most):
+    maps = [image((2, c, 32 // 2**i, 24 // 2**i), i) for i, c in enumerate(TINY.channels[:2])]
+    stage, plain, eager = (fill(HRNet(TINY, with_cp=option).stage2).train() for option in (with_cp, False, False))
+    compiled = partial(torch.compile, fullgraph=True, backend='aot_eager_decomp_partition')
+    less, found = kept_by(compiled(stage), stage, maps)
+    torch.compiler.reset()
+    more, _ = kept_by(compiled(plain), plain, maps)
+    assert less < most * more
+    _, expected = kept_by(eager, eager, maps)
+    for name, value in expected.items():
+        assert_equal(found[name].grad, value.grad, 1e-4)
+    for name, value in eager.named_buffers():
+        assert torch.allclose(stage.get_buffer(name).float(), value.float(), rtol=1e-4, atol=1e-6), name
 
 
 @pytest.mark.parametrize('pooling', ['avg', 'max'])
