@@ -17,7 +17,8 @@ Written by `python -m benchmarks.training`; `make bench` runs it for 15 minutes.
 all; gradients are computed and dropped. `saved` is what a forward keeps for backward (parameters aside), `peak` what a
 step takes in a process of its own, weights included, `time` the median of steps that the systems take in turns, and
 `CPU` the least processors' time of a step, which other processes on the machine disturb less; a load beyond the
-number of processors says that there were some. The factors are against upstream's class in the same run.
+number of processors says that there were some. `first` is the first step, which compiles where that is asked for. The
+factors are against upstream's class in the same run.
 
 ## Which switch for which trouble
 
@@ -196,14 +197,15 @@ def _case(name: str, row: Mapping[str, Any]) -> Iterator[str]:
     measured = [what for what in ('saved', 'time', 'peak') if f'{what}_commit' in row]
     yield f'### {name}\n'
     yield '; '.join(f'{what} at {row[f"{what}_commit"]}, load {row[f"{what}_load"]}' for what in measured) + '.\n'
-    yield '| | saved, MB | peak, MB | time, ms | CPU, ms | loss |'
-    yield '| --- | --- | --- | --- | --- | --- |'
+    yield '| | saved, MB | peak, MB | time, ms | CPU, ms | first, s | loss |'
+    yield '| --- | --- | --- | --- | --- | --- | --- |'
     for key, found in row['systems'].items():
         if 'failed' in found:
-            yield f'| {key} | failed: {found["failed"]} | | | | |'
+            yield f'| {key} | failed: {found["failed"]} | | | | | |'
             continue
         cells = (_cell(found, base, field) for field in ('saved_mb', 'peak_mb', 'ms', 'cpu_ms'))
-        yield f'| {key} | {" | ".join(cells)} | {_loss(found)} |'
+        first = f'{found["first_ms"] / 1e3:.1f}' if 'first_ms' in found else ''
+        yield f'| {key} | {" | ".join(cells)} | {first} | {_loss(found)} |'
     yield ''
 
 

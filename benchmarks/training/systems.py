@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval_for_single_model
-from torch import nn
 
 from benchmarks.training import networks
 from benchmarks.training.cases import Case
 from benchmarks.training.networks import Training
+from hrnet_plugins.training import CompileHook
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
 
@@ -50,8 +51,12 @@ def _learning(case: Case) -> bool:
     return not case.fixed
 
 
+def _pyramid(case: Case) -> bool:
+    return case.kind == 'pyramid'
+
+
 def _timm(case: Case) -> bool:
-    return case.kind == 'pyramid' and case.arch in ('w18', 'w32', 'w48')
+    return _pyramid(case) and case.arch in ('w18', 'w32', 'w48')
 
 
 def _ours(**options: Any) -> Callable[[Case, str], Training]:
@@ -71,15 +76,18 @@ def _timm_channels_last(case: Case, device: str) -> Training:
     return training
 
 
-def _compiled(case: Case, device: str) -> Training:
-    """Backbone and neck compiled, as the configs' ``compile`` does it."""
-    training = networks.ours(case, device)
+def _compiled(make: Callable[[Case, str], Training], case: Case, device: str) -> Training:
+    """Backbone and neck compiled as wholes, for the sizes of the case."""
+    training = make(case, device)
+    for part in training.model.children():
+        part.compile(dynamic=False)
+    return training
 
-    def compile_parts(module: nn.Module) -> None:
-        for part in module.children():
-            part.compile(dynamic=False)
 
-    compile_parts(training.model)
+def _compiled_blocks(case: Case, device: str, **options: Any) -> Training:
+    """What a config's ``custom_hooks`` do."""
+    training = networks.ours(case, device, **options)
+    CompileHook().before_train(SimpleNamespace(model=training.model, logger='silent'))
     return training
 
 
@@ -96,10 +104,13 @@ _FP32 = (
     System("ours, with_cp='module', channels_last", _ours(with_cp='module', channels_last=True)),
 )
 _OTHERS = (
-    System("upstream's, efficient_conv_bn_eval", _efficient, runs=lambda case: case.fixed and case.kind == 'pyramid'),
+    System("upstream's, efficient_conv_bn_eval", _efficient, runs=lambda case: case.fixed and _pyramid(case)),
     System('timm', networks.timms, runs=_timm),
     System('timm, channels_last', _timm_channels_last, runs=_timm),
-    System('ours, torch.compile', _compiled, runs=lambda case: case.kind == 'pyramid', compiles=True),
+    System("upstream's, torch.compile", partial(_compiled, networks.upstream), runs=_pyramid, compiles=True),
+    System('ours, torch.compile', partial(_compiled, networks.ours), runs=_pyramid, compiles=True),
+    System('ours, CompileHook', _compiled_blocks, compiles=True),
+    System('ours, CompileHook, channels_last', partial(_compiled_blocks, channels_last=True), compiles=True),
 )
 SYSTEMS: tuple[System, ...] = (*_FP32, *(replace(system, dtype='bf16') for system in _FP32), *_OTHERS)
 """All of them. ``with_cp`` and ``channels_last`` are the options of ``HRNet``."""
