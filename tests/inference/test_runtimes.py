@@ -139,9 +139,11 @@ def test_pt2_packages_hold_weights_and_facts(kind, pyramid, tmp_path):
             assert_equal(a, b, TOLERANCE)
 
 
-def test_pt2_without_a_compiler_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr('torch._inductor.config.cpp.cxx', ('no-such-compiler',))
-    with pytest.raises(ValueError, match=r'Inductor needs a C\+\+ compiler: install g\+\+, or name one in CXX'):
+def test_pt2_without_a_compiler_says_so(tmp_path):
+    with (
+        torch._inductor.config.patch({'cpp.cxx': ('no-such-compiler',)}),
+        pytest.raises(ValueError, match=r'Inductor needs a C\+\+ compiler: install g\+\+, or name one in CXX'),
+    ):
         write(tiny(), tmp_path / 'model.pt2', EXPORT_FORMATS['pt2'], facts={})
     assert not list(tmp_path.iterdir())
 
