@@ -1,7 +1,6 @@
 """Shared fixtures, and the mark of the tests that the second stack runs too."""
 
 import gc
-import importlib
 import shutil
 import sys
 
@@ -13,6 +12,7 @@ from projects.digits.data import build
 from tests.helpers.framework_use import FRAMEWORKS, touches_frameworks
 from tests.helpers.paths import ROOT
 from tests.helpers.processes import run
+from tests.helpers.upstream import register_upstreams
 
 
 def pytest_collection_modifyitems(items):
@@ -101,16 +101,7 @@ def demo(once):
 @pytest.fixture
 def upstreams_names():
     """Upstream's classes behind their own names, whatever imported the drop-in in this process before."""
-    classes = {
-        'mmdet': {'HRNet': 'backbones.hrnet', 'HRFPN': 'necks.hrfpn'},
-        'mmseg': {'HRNet': 'backbones.hrnet'},
-        'mmpretrain': {'HRNet': 'backbones.hrnet', 'HRFuseScales': 'necks.hr_fuse'},
-    }
-    for framework, modules in classes.items():
-        registry = importlib.import_module(f'{framework}.registry').MODELS
-        for name, module in modules.items():
-            upstreams = getattr(importlib.import_module(f'{framework}.models.{module}'), name)
-            registry.register_module(name=name, module=upstreams, force=True)
+    register_upstreams()
 
 
 @pytest.fixture(scope='session')

@@ -26,6 +26,7 @@ from benchmarks.inference.systems import SYSTEMS, System
 from benchmarks.inference.tool import VARIANTS, read_milliseconds, write_config
 from hrnet_plugins.recipes import model_of
 from tests.helpers.networks import TINY
+from tests.helpers.upstream import register_upstreams
 
 SMALL = Case('pyramid', TINY, (64, 96))
 QUICK = [s for s in SYSTEMS if s.name in (UPSTREAM, 'ours, plain', 'ours, accelerated')]
@@ -47,6 +48,7 @@ def _small_products():
 
 @pytest.fixture(scope='module')
 def recorded(tmp_path_factory):
+    register_upstreams()
     path = tmp_path_factory.mktemp('recorded') / 'results-cpu.json'
     record([SMALL], [*QUICK, System('broken', 'fp32', broken)], path, device='cpu', measure=['time'])
     return json.loads(path.read_text())

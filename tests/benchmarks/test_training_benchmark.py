@@ -14,6 +14,7 @@ from benchmarks.training.page import BARS, SWITCHES, page
 from benchmarks.training.record import record
 from benchmarks.training.systems import SYSTEMS, UPSTREAM, System
 from tests.helpers.networks import TINY
+from tests.helpers.upstream import register_upstreams
 
 SMALL = [
     Case('pyramid', TINY, (64, 96), fixed=True),
@@ -28,6 +29,7 @@ def broken(case, device):
 
 @pytest.fixture(scope='module')
 def recorded(tmp_path_factory):
+    register_upstreams()
     path = tmp_path_factory.mktemp('recorded') / 'results-cpu.json'
     systems = [s for s in SYSTEMS if not (s.compiles or 'timm' in s.name)]
     monkey = pytest.MonkeyPatch()
@@ -55,6 +57,7 @@ def test_systems_agree_and_are_measured(recorded, case):
     assert saved[best] < 0.8 * base['saved_mb']
 
 
+@pytest.mark.usefixtures('upstreams_names')
 @pytest.mark.parametrize('kind', ['hrnetv2', 'ocr'])
 def test_segmentation_has_the_same_weights_and_loss(kind):
     case = Case(kind, 'w48', (64, 64))
