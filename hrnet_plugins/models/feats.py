@@ -13,12 +13,11 @@ from torch.nn.utils import parametrize
 from hrnet_plugins.models.conv_norm import (
     can_fuse_fixed,
     conv_norm,
-    fixed_scale_and_shift,
     is_traced,
     runs_alone,
-    scaled,
 )
 from hrnet_plugins.models.resizing import fast_to_resize, resize
+from hrnet_plugins.models.scaled_conv import fixed_scale_and_shift, scaled
 
 
 def listed_channels(in_channels: Sequence[int]) -> tuple[int, ...]:

@@ -18,7 +18,8 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 
 from hrnet_plugins.models.autocast import autocast, autocast_dtype
-from hrnet_plugins.models.conv_norm import convolution_backward, has_fixed_statistics, is_traced, runs_alone
+from hrnet_plugins.models.conv_norm import has_fixed_statistics, is_traced, runs_alone
+from hrnet_plugins.models.scaled_conv import convolution_backward
 
 WithCP = bool | Literal['norm', 'block', 'module']
 """What is computed in backward again: nothing (False), norms and what follows them up to the next convolution

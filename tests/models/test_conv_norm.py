@@ -8,7 +8,8 @@ from mmcv.cnn import build_conv_layer
 from torch import nn
 
 from hrnet_plugins.models import HRFPN, HRFuseScales, HRNet
-from hrnet_plugins.models.conv_norm import ConvModule, _ScaledConv, conv_norm
+from hrnet_plugins.models.conv_norm import ConvModule, conv_norm
+from hrnet_plugins.models.scaled_conv import ScaledConv
 from tests.helpers.networks import TINY, assert_equal, fill, image
 
 GEOMETRIES = {
@@ -66,7 +67,7 @@ def test_derivatives_of_both_orders():
     mean, var = image((4,), 8).double(), image((4,), 9).double().square()
 
     def run(*values):
-        return _ScaledConv.apply(*values, mean, var, 1e-5, torch.float64, ((2, 1), (1, 0), (1, 1), 2))
+        return ScaledConv.apply(*values, mean, var, 1e-5, torch.float64, ((2, 1), (1, 0), (1, 1), 2))
 
     shapes = ((1, 4, 4, 3), (4, 2, 3, 2), (4,), (4,), (4,))
     inputs = [image(shape, seed).double().requires_grad_() for seed, shape in enumerate(shapes)]
@@ -247,7 +248,7 @@ def test_the_function_of_slow_processors_learns_the_same(geometry, norm):
     learning = [x, *(p for module in (conv, norm) for p in module.parameters() if p.requires_grad)]
     values = norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.eps
     shape = conv.stride, conv.padding, conv.dilation, conv.groups
-    outs = _ScaledConv.run(x, conv.weight, conv.bias, *values, torch.float64, shape), norm(conv(x))
+    outs = ScaledConv.run(x, conv.weight, conv.bias, *values, torch.float64, shape), norm(conv(x))
     found, expected = (torch.autograd.grad(out.square().mean(), learning) for out in outs)
     assert is_precise(outs[0])
     for grad, other in zip((outs[0], *found), (outs[1], *expected), strict=True):
