@@ -64,9 +64,9 @@ in the profiler: 58 % backward, 23 % forward. The least times of each shape, tim
   took 1.10 of upstream's time, and now 0.96.
 - **`torch.compile`.** Compiled as wholes, for one size, backbone and neck take 0.79 of the time (upstream's classes)
   and 0.81 (ours) at 256x256, after a first step of 244 and 203 s on one core, and as long again for each other size.
-  `channels_last=True` without a compiler takes 0.77. `CompileHook` compiles for 36 to 50 s, once for all sizes; steps
-  then take 1.00 and in channels-last 0.93, more than uncompiled. That is not for the open sizes: compiled for one size
-  the blocks took 981 and 882 ms, uncompiled 913 and 762 in the same run.
+  `channels_last=True` without a compiler takes 0.77. `CompileHook` compiles for 36 to 50 s, in part again at the second
+  size and then no more; steps then take 1.00 and in channels-last 0.93, more than uncompiled. That is not for the open
+  sizes: compiled for one size the blocks took 981 and 882 ms, uncompiled 913 and 762 in the same run.
 """
 
 

@@ -18,8 +18,8 @@ from hrnet_plugins.registry import HOOKS
 class CompileHook(Hook):
     """Compile the residual blocks of backbone and neck before training.
 
-    Blocks of one width share what is compiled, and sizes are left open, so that there is little to compile and nothing
-    to compile again for images of other sizes. mmengine's own ``compile`` takes a whole training step instead, which
+    Blocks of one width share what is compiled, and sizes are left open: the second size compiles some of it again, and
+    later ones nothing. mmengine's own ``compile`` takes a whole training step instead, which
     breaks at every list of boxes. As ``custom_hooks=[dict(type='hrnet_plugins.CompileHook')]``. Weights, checkpoints
     and names stay. ``with_cp='block'`` and ``'module'`` save memory as ever.
 

@@ -59,6 +59,19 @@ def test_no_block_is_left_out_of_a_run_that_validates_and_has_amp():
                     sum(out.float().square().mean() for out in outs).backward()
 
 
+@pytest.mark.parametrize('first', [(64, 96), (96, 96)], ids=['oblong', 'square'])
+def test_after_the_second_size_nothing_is_compiled_again(first):
+    model = fill(HRNet(TINY)).train()
+    compiled = []
+    mark(model, backend=lambda graph, inputs: compiled.append(graph) or graph.forward)
+    counts = []
+    for size in (first, (128, 96), (96, 96), (160, 128), (97, 133)):
+        model(image((3, 3, *size)))
+        counts.append(len(compiled))
+    assert 0 < counts[0] <= counts[1] < 2 * counts[0]
+    assert set(counts[2:]) == {counts[1]}
+
+
 def test_what_follows_convolutions_is_refused():
     for model in (HRNet(TINY, with_cp='norm'), nn.Sequential(HRFuseScales(TINY.channels, with_cp='norm'))):
         with pytest.raises(ValueError, match="CompileHook and with_cp='norm' exclude each other"):
