@@ -29,10 +29,10 @@ def conv_norm(conv: Any, norm: Any, x: Tensor, *, efficient: bool = True) -> Ten
     """``norm(conv(x))``: (B, C_in, h, w) -> (B, C_out, ., .).
 
     Where gradients are recorded and the norm's statistics are fixed, the norm is multiplied into the weight, and the
-    convolution's output is not kept for backward; unless it has fewer numbers than the weight, which then would be
-    kept twice. A norm that learns its statistics is computed by ``batch_norm``. Both
-    differ by rounding only. Whatever would notice, such as a hook on one of the two or a tracer, gets the two steps.
-    Inference without gradients does, too: ``accelerate`` is for it.
+    convolution's output is not kept for backward; unless it has fewer numbers than the weight, which then would be kept
+    twice. A norm that learns its statistics is computed by ``batch_norm``. Both differ by rounding only. Whatever would
+    notice, such as a hook on one of the two or a tracer, gets the two steps. Inference without gradients does, too:
+    ``accelerate`` is for it.
 
     Args:
         conv: A convolution of any kind.

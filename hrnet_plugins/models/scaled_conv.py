@@ -84,7 +84,7 @@ class ScaledConv(torch.autograd.Function):
         """``apply`` for the arguments of ``forward``; without function transforms it need not look up their names."""
         if torch._C._are_functorch_transforms_active():
             return cls.apply(*values)
-        return super(torch.autograd.Function, cls).apply(*values)  # type: ignore[misc]
+        return super(torch.autograd.Function, cls).apply(*values)  # type: ignore[misc]  # in C++, without types
 
     @staticmethod
     def forward(
@@ -155,9 +155,10 @@ class ScaledConv(torch.autograd.Function):
         if for_bias:
             grads[2] = (grad_shift if scale is None else grad_shift * scale).to(bias.dtype)
         if for_norm_weight:
+            assert inverse is not None
             grad_scale = (grad_scaled * weight.to(exact)).sum(dim=(1, 2, 3))
             grad_scale = torch.addcmul(grad_scale, grad_shift.to(exact), _offset(bias, mean, exact))
-            grads[3] = (grad_scale * inverse).to(norm_weight.dtype)  # type: ignore[operator]
+            grads[3] = (grad_scale * inverse).to(norm_weight.dtype)
         if for_norm_bias:
             grads[4] = grad_shift.to(ctx.norm_bias_dtype)
         return tuple(grads)

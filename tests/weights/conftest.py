@@ -1,7 +1,6 @@
 """A weight named ``hrnet://tiny`` that comes from a server on this machine."""
 
 import hashlib
-import importlib
 import sys
 
 import pytest
@@ -11,6 +10,7 @@ from hrnet_plugins.models import HRNet
 from hrnet_plugins.weights import catalog, download, hub
 from tests.helpers import servers
 from tests.helpers.networks import TINY, fill
+from tests.helpers.upstream import given_back
 
 
 @pytest.fixture(scope='session')
@@ -49,14 +49,7 @@ def named(server, payload, monkeypatch, tmp_path):
 @pytest.fixture
 def upstreams_names_given_back(upstreams_names):
     """Take our classes away from behind upstream's names, where the drop-in puts them for all of this process."""
-    frameworks = ('mmdet', 'mmseg', 'mmpretrain')
-    for name in frameworks:
-        importlib.import_module(f'{name}.models')
-    registries = [importlib.import_module(f'{name}.registry').MODELS for name in frameworks]
-    before = [dict(registry._module_dict) for registry in registries]
-    sys.modules.pop('hrnet_plugins.dropin', None)
-    yield
-    for registry, modules in zip(registries, before):
-        registry._module_dict.clear()
-        registry._module_dict.update(modules)
+    with given_back():
+        sys.modules.pop('hrnet_plugins.dropin', None)
+        yield
     sys.modules.pop('hrnet_plugins.dropin', None)  # the next import registers again
